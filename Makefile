@@ -1,0 +1,47 @@
+# Tallystick. `make` alone lists what there is to make.
+
+.DEFAULT_GOAL := help
+SHELL := /bin/sh
+
+# Python 3.11 or newer for the set-up; everything after it runs in .venv.
+PYTHON ?= $(shell sh tools/find-python)
+VENV := .venv/bin
+
+# Code that is type-checked under its package name: what runs on CPython. Firmware does not.
+CHECKED = $(patsubst %/.,%,$(wildcard .parts/packages/*/. tests/. tools/. bench/. demo/.))
+
+.PHONY: help setup ready demo test lint format bench clean
+
+help: ## list the targets
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/\1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "make %-8s %s\n", $$1, $$2 }'
+
+setup: ## prepare .venv and .parts: Python packages, mosquitto, MicroPython (no root needed)
+	@test -n "$(PYTHON)"
+	@$(PYTHON) -m tools.setup
+
+# The set-up looks at what is there before it works: 0.1 s when nothing is missing.
+ready:
+	@test -n "$(PYTHON)"
+	@$(PYTHON) -m tools.setup --quiet
+
+demo: ready ## one reading from a virtual board to a verdict, with everything real but the board
+	@$(VENV)/python demo/walk.py
+
+test: ready ## the whole suite; ARGS="tests/gateway -x" for a part of it
+	@$(VENV)/python -m pytest $(ARGS)
+
+lint: ready ## ruff (rules and format) and mypy --strict; changes nothing
+	$(VENV)/ruff check .
+	$(VENV)/ruff format --check .
+	$(VENV)/mypy --strict $(CHECKED)
+
+format: ready ## bring the code into its format, and mend what ruff can mend
+	$(VENV)/ruff check --fix-only .
+	$(VENV)/ruff format .
+
+bench: ready ## the figures of the project; ROOM=gateway for one room
+	@$(VENV)/python -m bench $(ROOM)
+
+clean: ## remove what was built and cached; .venv and .parts stay
+	rm -rf build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -not -path './.venv/*' -not -path './.parts/*' -prune -exec rm -rf {} +

@@ -1,0 +1,382 @@
+"""The rules of a chain as a state machine: records in, findings out (docs/format.md, section 5).
+
+The gateway and the verifier both drive a `Chain`, so there is one set of rules. It opens no file
+and asks no clock; which records are there already it asks its `Links`, so that a gateway with ten
+million records keeps them where it likes.
+
+1. A record is signed by a key of the device, or it is refused (`KeyUnknownError`,
+   `SignatureError`).
+2. Same seq, same id: duplicate. A twin, with another signature of the same content, is one too.
+3. Two records for one place: a fork. The first branch stays the chain, both are kept as evidence.
+4. A missing seq is a gap until it is filled or an event gives it up.
+5. What an adoption leaves behind is disowned.
+
+What is refused raises and leaves the state as it was. Everything that does not raise is evidence
+to keep.
+
+>>> chain = Chain(first_key)                                # doctest: +SKIP
+>>> chain.admit(record.parse(raw)).result                   # doctest: +SKIP
+<Result.ADMITTED: 'admitted'>
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, Protocol
+
+from tallystick import cbor, limits
+from tallystick.body import Kind, Rotate
+from tallystick.errors import FormatError, KeyUnknownError, LimitError, LinkError, SignatureError
+from tallystick.fields import octets, uint
+from tallystick.keys import PublicKey
+from tallystick.record import Record, device_id, genesis, possession_bytes
+
+__all__ = ["Chain", "Finding", "Fork", "KeyPeriod", "Link", "Links", "Result", "key_periods"]
+
+
+class Result(StrEnum):
+    """What became of a record that was not refused."""
+
+    ADMITTED = "admitted"
+    DUPLICATE = "duplicate"
+    FORK = "fork"
+    DISOWNED = "disowned"
+
+
+@dataclass(frozen=True)
+class Link:
+    """What the rules need to know of a record that is in the chain."""
+
+    id: bytes
+    prev: bytes
+    kid: bytes
+
+
+class Links(Protocol):
+    """The records of one chain by seq. `add` is called once for each admitted record."""
+
+    def get(self, seq: int) -> Link | None: ...
+
+    def add(self, seq: int, link: Link) -> None: ...
+
+
+class _Held:
+    """Links in memory."""
+
+    def __init__(self) -> None:
+        self._links: dict[int, Link] = {}
+
+    def get(self, seq: int) -> Link | None:
+        return self._links.get(seq)
+
+    def add(self, seq: int, link: Link) -> None:
+        self._links[seq] = link
+
+
+@dataclass(frozen=True)
+class KeyPeriod:
+    """`key` is in force from seq `start` on, until the next period starts."""
+
+    start: int
+    key: PublicKey
+
+
+@dataclass(frozen=True)
+class Fork:
+    """A fork of key `kid` at `seq`: `first` and `second` are the ids of the two records that prove
+    it.
+    """
+
+    seq: int
+    kid: bytes
+    first: bytes
+    second: bytes
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What became of a record. `other` is the id of the record that it collides with, if it does."""
+
+    result: Result
+    detail: str = ""
+    other: bytes | None = None
+
+
+class Chain:
+    """One device's chain.
+
+    `start` is the seq where it begins: 0 for a gateway, the first record at hand for a verifier,
+    who then cannot check what that record continues. `periods` are the keys in force before
+    `start`, from `key_periods`.
+    """
+
+    def __init__(
+        self,
+        key: PublicKey,
+        links: Links | None = None,
+        *,
+        start: int = 0,
+        periods: Iterable[KeyPeriod] = (),
+    ) -> None:
+        self.device = device_id(key)
+        self.periods = list(periods) or [KeyPeriod(0, key)]
+        self.links: Links = links if links is not None else _Held()
+        self.start = start
+        self.top = start - 1  # highest seq in the chain
+        self.missing: list[range] = []  # below top, not there, not given up
+        self.given_up: list[range] = []  # below top, not there, named by an event
+        self.forks: list[Fork] = []
+        self.adoptions: list[int] = []  # seq of each `adopted`
+        self.disowned: set[bytes] = set()
+
+    # ---- what can be asked
+
+    @property
+    def upto(self) -> int | None:
+        """Highest seq that is there with every lower one there or given up; None while there is
+        none.
+        """
+        candidate = self.missing[0].start - 1 if self.missing else self.top
+        for gone in reversed(self.given_up):
+            if candidate in gone:
+                candidate = gone.start - 1
+        return candidate if candidate >= self.start else None
+
+    def key_at(self, seq: int) -> PublicKey:
+        """The key in force at `seq`."""
+        at = bisect_right(self.periods, seq, key=lambda period: period.start)
+        return self.periods[max(at - 1, 0)].key
+
+    def key_of(self, record: Record) -> PublicKey:
+        """The device's key that the record's kid names; `KeyUnknownError` if there is none."""
+        for period in self.periods:
+            if period.key.kid == record.signed.kid:
+                return period.key
+        raise KeyUnknownError(
+            "chain.unknown-key",
+            f"key {record.signed.kid.hex()} is none of device {self.device.hex()}",
+        )
+
+    def fork_of(self, record: Record) -> Fork | None:
+        """The fork that makes `record` untrusted, if one does."""
+        for fork in self.forks:
+            if fork.kid == record.signed.kid and record.seq >= fork.seq:
+                return fork
+        return None
+
+    # ---- the rules
+
+    def admit(self, record: Record, *, verified: bool = False) -> Finding:
+        """What becomes of `record`; raises and changes nothing if it is refused.
+
+        `verified`: the caller has checked the signature against `key_of(record)` already.
+
+        Raises `KeyUnknownError` (`chain.unknown-key`), `SignatureError`, `LinkError`
+        (`chain.genesis`, `chain.key`, `chain.rotate`), `LimitError` (`chain.ranges`).
+        """
+        key = self.key_of(record)
+        if not verified:
+            record.signed.verify(key)
+        held = self.links.get(record.seq)
+        if held is not None and held.id == record.id:
+            return Finding(Result.DUPLICATE, "already there", held.id)
+        self._check_place(record, key)
+        if record.id in self.disowned:
+            return Finding(Result.DUPLICATE, "already there, disowned", record.id)
+        collision = self._collision(record, key, held)
+        if collision is not None:
+            return collision
+        self._extend(record)
+        return Finding(Result.ADMITTED)
+
+    def _check_place(self, record: Record, key: PublicKey) -> None:
+        """What the device's own key may never sign at this seq, whatever else is there."""
+        if record.seq < self.start:
+            raise LinkError("chain.before-start", f"seq {record.seq} lies before {self.start}")
+        if record.seq == 0 and (
+            record.prev != genesis(self.periods[0].key) or record.kind is not Kind.OPEN
+        ):
+            # stops a chain from being spliced onto another device's start
+            raise LinkError("chain.genesis", "seq 0 is not an open that starts this device's chain")
+        in_force = self.key_at(record.seq)
+        if key != in_force and self._order(key) > self._order(in_force):
+            raise LinkError("chain.key", f"key {key.kid.hex()} is not in force at seq {record.seq}")
+        starts = {period.start for period in self.periods[1:]}
+        if record.seq in starts and key == in_force and record.kind is not Kind.OPEN:
+            raise LinkError("chain.rotate", "the first record of a new key is not an open")
+        if isinstance(record.body, Rotate):
+            check_possession(self.device, record, record.body)
+            if any(period.key.kid == record.body.key.kid for period in self.periods):
+                raise LinkError("chain.rotate", "the new key was a key of this device before")
+
+    def _order(self, key: PublicKey) -> int:
+        return next(i for i, period in enumerate(self.periods) if period.key == key)
+
+    def _collision(self, record: Record, key: PublicKey, held: Link | None) -> Finding | None:
+        """Fork or disowned, if another record stands where this one would."""
+        if self._is_disowned(record, held):
+            if len(self.disowned) >= limits.CHAIN_RANGES:
+                raise LimitError("chain.ranges", "too many disowned records")
+            self.disowned.add(record.id)
+            return Finding(
+                Result.DISOWNED, "the board adopted the chain without it", held.id if held else None
+            )
+        if held is not None:
+            return self._fork(record.seq, record, held.id, f"another record has seq {record.seq}")
+        if key != self.key_at(record.seq):
+            start = next(p.start for p in self.periods if p.key == self.key_at(record.seq))
+            rotate = self.links.get(start - 1)
+            return self._fork(
+                record.seq,
+                record,
+                rotate.id if rotate else b"",
+                "signed by a key that was replaced",
+            )
+        before = self.links.get(record.seq - 1)
+        if before is not None and before.id != record.prev:
+            return self._fork(
+                record.seq - 1, record, before.id, f"does not continue the record {record.seq - 1}"
+            )
+        after = self.links.get(record.seq + 1)
+        if after is not None and after.prev != record.id:
+            return self._fork(
+                record.seq, record, after.id, f"the record {record.seq + 1} does not continue it"
+            )
+        return None
+
+    def _is_disowned(self, record: Record, held: Link | None) -> bool:
+        """Was it built on what an adoption left behind? `adopted` itself is never: a second one is
+        a fork.
+        """
+        if record.prev in self.disowned:
+            return True
+        return held is not None and record.seq in self.adoptions and record.adopts() is None
+
+    def _fork(self, seq: int, record: Record, first: bytes, detail: str) -> Finding:
+        self.forks.append(Fork(seq, record.signed.kid, first, record.id))
+        # one fork a key and place is enough to know: stops a thief from filling our memory
+        self.forks = sorted(
+            {(f.kid, f.seq): f for f in reversed(self.forks)}.values(), key=lambda f: f.seq
+        )[: limits.MISSING_RANGES]
+        return Finding(Result.FORK, detail, first or None)
+
+    def _extend(self, record: Record) -> None:
+        seq = record.seq
+        missing = _without(self.missing, range(seq, seq + 1))
+        if seq > self.top + 1:
+            missing.append(range(self.top + 1, seq))
+        given_up = _without(self.given_up, range(seq, seq + 1))
+        gone = record.gives_up()
+        if gone is not None:
+            named = [_overlap(gone, hole) for hole in missing]
+            given_up = sorted(
+                [*given_up, *(hole for hole in named if hole)], key=lambda hole: hole.start
+            )
+            missing = _without(missing, gone)
+        if len(missing) + len(given_up) > limits.CHAIN_RANGES:
+            raise LimitError("chain.ranges", "more gaps than one chain may have")
+        self.missing, self.given_up = missing, given_up
+        self.top = max(self.top, seq)
+        self.links.add(seq, Link(record.id, record.prev, record.signed.kid))
+        if record.adopts() is not None:
+            self.adoptions.append(seq)
+        if isinstance(record.body, Rotate):
+            self._rotate(record, record.body)
+
+    def _rotate(self, record: Record, body: Rotate) -> None:
+        self.periods.append(KeyPeriod(record.seq + 1, body.key))
+        self.periods.sort(key=lambda period: period.start)
+        after = self.links.get(record.seq + 1)
+        if after is not None and after.kid != body.key.kid:
+            self.forks.append(Fork(record.seq + 1, after.kid, record.id, after.id))
+
+    # ---- keeping the state
+
+    def dump(self) -> bytes:
+        """The state without the links, as CBOR."""
+        return cbor.encode(
+            [
+                [[period.start, period.key.alg, period.key.raw] for period in self.periods],
+                self.start,
+                self.top + 1,
+                [[hole.start, hole.stop] for hole in self.missing],
+                [[hole.start, hole.stop] for hole in self.given_up],
+                [[fork.seq, fork.kid, fork.first, fork.second] for fork in self.forks],
+                self.adoptions,
+                sorted(self.disowned),
+            ]
+        )
+
+    @classmethod
+    def load(cls, state: bytes, links: Links) -> Chain:
+        """The chain whose `dump` was `state`; `FormatError` if it was not."""
+        value: Any = cbor.decode(state)
+        try:
+            periods, start, end, missing, given_up, forks, adoptions, disowned = value
+            history = [
+                KeyPeriod(uint(first, "start", limits.SEQ), PublicKey.from_bytes(raw, alg))
+                for first, alg, raw in periods
+            ]
+            chain = cls(history[0].key, links, start=start, periods=history)
+            chain.top = uint(end, "top", limits.SEQ + 1) - 1
+            chain.missing = [range(a, b) for a, b in missing]
+            chain.given_up = [range(a, b) for a, b in given_up]
+            chain.forks = [Fork(seq, kid, first, second) for seq, kid, first, second in forks]
+            chain.adoptions = list(adoptions)
+            chain.disowned = {octets(one, "id", 32) for one in disowned}
+        except (TypeError, ValueError, IndexError) as error:
+            raise FormatError("chain.state", "not the state of a chain") from error
+        return chain
+
+
+def key_periods(first: PublicKey, rotations: Iterable[Record]) -> list[KeyPeriod]:
+    """Which key is in force from which seq, by the `rotate` records given in ascending seq.
+
+    Raises `SignatureError` or `LinkError` (`chain.rotate`) if one is not signed by the key in
+    force, or its possession not by the new key.
+    """
+    periods = [KeyPeriod(0, first)]
+    device = device_id(first)
+    for record in rotations:
+        if not isinstance(record.body, Rotate):
+            raise LinkError("chain.rotate", f"seq {record.seq} is not a rotation")
+        if record.seq < periods[-1].start:
+            raise LinkError("chain.rotate", "rotations out of order")
+        record.signed.verify(periods[-1].key)
+        check_possession(device, record, record.body)
+        periods.append(KeyPeriod(record.seq + 1, record.body.key))
+    return periods
+
+
+def check_possession(device: bytes, record: Record, body: Rotate) -> None:
+    """Return if the new key signed that it is there, else raise `SignatureError`
+    (`chain.possession`).
+    """
+    message = possession_bytes(device, record.seq, record.prev, record.time, body.key)
+    try:
+        body.key.verify(body.possession, message)
+    except SignatureError as error:
+        # stops a board from rotating to a key that somebody else holds
+        raise SignatureError(
+            "chain.possession", "the new key did not sign that it is there"
+        ) from error
+
+
+def _overlap(a: range, b: range) -> range:
+    return range(max(a.start, b.start), max(min(a.stop, b.stop), a.start, b.start))
+
+
+def _without(holes: list[range], gone: range) -> list[range]:
+    """`holes` (ascending) less `gone`."""
+    parts = (
+        part
+        for hole in holes
+        for part in (
+            range(hole.start, min(hole.stop, gone.start)),
+            range(max(hole.start, gone.stop), hole.stop),
+        )
+    )
+    return [part for part in parts if part]

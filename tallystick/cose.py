@@ -1,0 +1,135 @@
+"""COSE_Sign1 (RFC 9052) in the one shape that we use: docs/format.md, section 3.
+
+18([protected {1: alg, 4: kid, 16: typ}, {}, payload, signature]). Parsing says nothing about the
+signature: call `Signed.verify` with a key that you trust. The bytes are kept as they came; nothing
+is ever encoded again.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import IntEnum
+from functools import cached_property
+from hashlib import sha256
+from typing import Final, Protocol
+
+from tallystick import cbor, limits
+from tallystick.errors import FormatError, SignatureError
+from tallystick.keys import ED25519, ESP256, SIGNATURE_BYTES, PublicKey
+
+__all__ = ["Signed", "Signer", "Typ", "parse", "protected_header", "sig_structure", "sign"]
+
+
+class Typ(IntEnum):
+    """What kind of object is signed, so that none can pass as another (RFC 9596)."""
+
+    CREDENTIAL = 61
+    RECORD = 65000
+    POSSESSION = 65001
+    ACKNOWLEDGEMENT = 65002
+    COMMAND = 65003
+    CHALLENGE = 65004
+    GRANT = 65005
+    BLOCK = 65006
+    STATEMENT = 65007
+    UPDATE = 65008
+
+
+ALG_LABEL: Final = 1  # RFC 9052, 3.1
+KID_LABEL: Final = 4
+TYP_LABEL: Final = 16  # RFC 9596
+CONTEXT: Final = "Signature1"
+
+
+class Signer(Protocol):
+    """Whatever signs: a `PrivateKey` here, a simulator's key, a hardware token."""
+
+    @property
+    def public(self) -> PublicKey: ...
+
+    def sign(self, message: bytes) -> bytes: ...
+
+
+@dataclass(frozen=True)
+class Signed:
+    """A signed object as it came: `raw` is the whole, `protected` and `payload` are slices of it,
+    as signed.
+    """
+
+    raw: bytes
+    alg: int
+    kid: bytes
+    typ: int
+    protected: bytes
+    payload: bytes
+    signature: bytes
+
+    @cached_property
+    def signed_bytes(self) -> bytes:
+        """The Sig_structure: what the signature is over."""
+        return sig_structure(self.protected, self.payload)
+
+    @cached_property
+    def id(self) -> bytes:
+        """SHA-256 of what was signed (32 bytes)."""
+        return sha256(self.signed_bytes).digest()
+
+    def verify(self, key: PublicKey) -> None:
+        """Return if `key` signed this, else raise `SignatureError`."""
+        # stops algorithm confusion: the enrolled key fixes the algorithm, the header does not choose it
+        if self.alg != key.alg or self.kid != key.kid:
+            raise SignatureError(
+                "signature.key", f"signed by key {self.kid.hex()}, not by {key.kid.hex()}"
+            )
+        key.verify(self.signature, self.signed_bytes)
+
+
+def protected_header(alg: int, kid: bytes, typ: int) -> bytes:
+    """The encoded protected header, 17 bytes for our own types."""
+    return cbor.encode({ALG_LABEL: alg, KID_LABEL: kid, TYP_LABEL: typ})
+
+
+def sig_structure(protected: bytes, payload: bytes) -> bytes:
+    """RFC 9052, 4.4, with an empty external_aad."""
+    return cbor.encode([CONTEXT, protected, b"", payload])
+
+
+def sign(signer: Signer, typ: int, payload: bytes) -> bytes:
+    """The complete signed object, ready to travel."""
+    protected = protected_header(signer.public.alg, signer.public.kid, typ)
+    signature = signer.sign(sig_structure(protected, payload))
+    return cbor.encode(cbor.Tagged(cbor.SIGN1_TAG, [protected, {}, payload, signature]))
+
+
+def parse(raw: bytes, typ: int, *, limit: int = limits.SIGNED_BYTES) -> Signed:
+    """`raw` as a signed object of kind `typ`.
+
+    Raises `FormatError` (`cose.*`, `cbor.*`) or `LimitError`. The signature is not checked.
+    """
+    value = cbor.decode(raw, limit=limit)
+    if not isinstance(value, cbor.Tagged):
+        raise FormatError("cose.tag", "not a COSE_Sign1: tag 18 is missing")
+    parts = value.value
+    if not isinstance(parts, list) or len(parts) != 4:
+        raise FormatError("cose.shape", "a COSE_Sign1 has four elements")
+    protected, unprotected, payload, signature = parts
+    # stops keys, certificates or algorithms that nobody signed from having any effect
+    if unprotected != {} or not isinstance(unprotected, dict):
+        raise FormatError("cose.unprotected", "the unprotected header must be empty")
+    if not isinstance(payload, bytes):
+        raise FormatError("cose.payload", "the payload must be attached")
+    if not isinstance(signature, bytes) or len(signature) != SIGNATURE_BYTES:
+        raise FormatError("cose.signature", "the signature must have 64 bytes")
+    if not isinstance(protected, bytes):
+        raise FormatError("cose.protected", "the protected header must be a byte string")
+    header = cbor.decode(protected)
+    if not isinstance(header, dict) or set(header) != {ALG_LABEL, KID_LABEL, TYP_LABEL}:
+        raise FormatError("cose.protected", "the protected header holds alg, kid, typ and no more")
+    alg, kid, got = header[ALG_LABEL], header[KID_LABEL], header[TYP_LABEL]
+    if alg not in (ED25519, ESP256) or isinstance(alg, bool) or not isinstance(alg, int):
+        raise FormatError("cose.algorithm", f"algorithm {alg!r}, expected -19 or -9")
+    if not isinstance(kid, bytes) or len(kid) != 8:
+        raise FormatError("cose.kid", "a kid has 8 bytes")
+    if got != typ or isinstance(got, bool):
+        raise FormatError("cose.typ", f"typ {got!r} where {int(typ)} is expected")
+    return Signed(raw, alg, kid, typ, protected, payload, signature)

@@ -1,0 +1,137 @@
+"""A milestone: the ledger's signed word which blocks are confirmed, and when (docs/format.md,
+section 8).
+
+A block of kind 1 whose body is [ledger id, index, previous milestone, size, root]; (size, root) is
+the RFC 9162 tree over the ids of all blocks confirmed so far. `Confirmed` is a block with its way
+into that tree: all that a verifier needs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from tallystick import block, cbor, limits, merkle
+from tallystick.block import Block, BlockKind
+from tallystick.cose import Signer
+from tallystick.errors import FormatError
+from tallystick.fields import octets, uint
+from tallystick.keys import PublicKey
+
+__all__ = ["Confirmed", "Milestone", "parse", "parse_confirmed", "sign"]
+
+
+@dataclass(frozen=True)
+class Milestone:
+    """A milestone as it came; `size` counts blocks, `time` is Unix seconds by the ledger's clock."""
+
+    block: Block
+    ledger: bytes
+    index: int
+    previous: bytes
+    size: int
+    root: bytes
+
+    @property
+    def id(self) -> bytes:
+        """The block's id."""
+        return self.block.id
+
+    @property
+    def time(self) -> int:
+        """Unix seconds."""
+        return self.block.time
+
+    def verify(self, key: PublicKey) -> None:
+        """Return if the ledger with `key` signed this, else raise `SignatureError`."""
+        self.block.signed.verify(key)
+
+
+@dataclass(frozen=True)
+class Confirmed:
+    """A block, its position among all confirmed blocks, the path from there, and the milestone."""
+
+    block: Block
+    position: int
+    path: tuple[bytes, ...]
+    milestone: Milestone
+
+    def verify_inclusion(self) -> None:
+        """Return if the milestone commits to the block at this position; `PathError` otherwise."""
+        merkle.verify_inclusion(
+            merkle.leaf_hash(self.block.id),
+            self.position,
+            self.milestone.size,
+            self.path,
+            self.milestone.root,
+        )
+
+    def encode(self) -> bytes:
+        """[block, position, path, milestone]."""
+        return cbor.encode(
+            [self.block.raw, self.position, list(self.path), self.milestone.block.raw]
+        )
+
+
+def parse(raw: bytes) -> Milestone:
+    """`raw` as a milestone block; `FormatError` (`milestone.*`, `block.*`) otherwise."""
+    return from_block(block.parse(raw))
+
+
+def from_block(parsed: Block) -> Milestone:
+    """The milestone in a block of kind 1."""
+    if parsed.kind is not BlockKind.MILESTONE or not isinstance(parsed.body, list):
+        raise FormatError("milestone.kind", "not a milestone block")
+    ledger, index, previous, size, root = parsed.body
+    milestone = Milestone(
+        parsed,
+        octets(ledger, "ledger id", 8),
+        uint(index, "index", limits.TREE_SIZE, at_least=1),
+        octets(previous, "previous milestone", 32),
+        uint(size, "size", limits.TREE_SIZE, at_least=1),
+        octets(root, "root", 32),
+    )
+    if parsed.parents[0] != milestone.previous:
+        raise FormatError("milestone.parents", "the first parent is not the previous milestone")
+    return milestone
+
+
+def sign(
+    ledger_key: Signer,
+    ledger: bytes,
+    index: int,
+    parents: Sequence[bytes],
+    time: int,
+    size: int,
+    root: bytes,
+) -> bytes:
+    """The bytes of a milestone; `parents[0]` is the previous one (genesis for index 1)."""
+    body = [ledger, index, parents[0], size, root]
+    return block.sign(ledger_key, parents, time, BlockKind.MILESTONE, body)
+
+
+def parse_confirmed(raw: bytes) -> Confirmed:
+    """`raw` as `confirmed`; `FormatError` or `LimitError` otherwise. Nothing is verified."""
+    return confirmed_from(cbor.decode(raw, limit=limits.RECEIPT_BYTES))
+
+
+def confirmed_from(value: cbor.Value) -> Confirmed:
+    """The decoded CBOR [block, position, path, milestone] as `Confirmed`."""
+    if not isinstance(value, list) or len(value) != 4:
+        raise FormatError("confirmed.shape", "not [block, position, path, milestone]")
+    raw, position, path, milestone = value
+    if not isinstance(raw, bytes) or not isinstance(milestone, bytes):
+        raise FormatError("confirmed.shape", "block and milestone are byte strings")
+    return Confirmed(
+        block.parse(raw),
+        uint(position, "position", limits.TREE_SIZE),
+        hashes(path, "path"),
+        parse(milestone),
+    )
+
+
+def hashes(value: cbor.Value, what: str) -> tuple[bytes, ...]:
+    """An array of at most 63 hashes."""
+    if not isinstance(value, list) or len(value) > 63:
+        raise FormatError("field.range", f"{what} is not an array of at most 63 hashes")
+    return tuple(octets(item, what, 32) for item in value)

@@ -1,0 +1,263 @@
+"""The proof file: all that an offline verifier needs, in one CBOR array (docs/format.md, section
+11).
+
+["tally", 1, [[type, bytes], ...]], types ascending, bytes verbatim. `build` writes it, `parse`
+reads it; neither verifies anything. Nothing in it is trusted unsigned, and no trusted key comes
+from it.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import Final, TypeVar
+
+from tallystick import cbor, checkpoint, credential, limits, milestone, record, statement
+from tallystick.block import BlockKind
+from tallystick.body import Kind
+from tallystick.checkpoint import Checkpoint
+from tallystick.credential import Credential
+from tallystick.errors import FormatError, LimitError
+from tallystick.fields import is_int, uint
+from tallystick.milestone import Confirmed, Milestone
+from tallystick.record import Record
+from tallystick.statement import Statement
+
+__all__ = ["Inclusion", "Part", "Proof", "build", "parse"]
+
+T = TypeVar("T")
+
+MAGIC: Final = "tally"
+VERSION: Final = 1
+
+
+class Part(IntEnum):
+    """The type of a part."""
+
+    RECORD = 1
+    OPEN = 2
+    ROTATION = 3
+    INCLUSION = 4
+    CHECKPOINT = 5
+    ANCHOR = 6
+    CREDENTIAL = 8
+    STATEMENT = 9
+    LINK = 10
+    BEFORE = 11
+    FORK = 12
+    COSIGNED = 13
+
+
+_AT_MOST_ONE: Final = (
+    Part.CHECKPOINT,
+    Part.ANCHOR,
+    Part.CREDENTIAL,
+    Part.BEFORE,
+    Part.COSIGNED,
+)
+
+
+@dataclass(frozen=True)
+class Inclusion:
+    """Where a record stands in the log: leaf index, and the path from there to the root."""
+
+    index: int
+    path: tuple[bytes, ...]
+
+
+@dataclass(frozen=True)
+class Proof:
+    """A proof file taken apart; docs/format.md, section 11 says what each part is. Nothing is
+    verified.
+    """
+
+    records: tuple[Record, ...]
+    opens: tuple[Record, ...] = ()
+    rotations: tuple[Record, ...] = ()
+    inclusions: tuple[Inclusion, ...] = ()
+    bare_checkpoint: Checkpoint | None = None
+    anchor: Confirmed | None = None
+    anchored_checkpoint: Checkpoint | None = None
+    credential: Credential | None = None
+    statements: tuple[tuple[Confirmed, Statement], ...] = ()
+    links: tuple[Record, ...] = ()
+    before: Milestone | None = None
+    forks: tuple[tuple[Record, Record], ...] = ()
+    cosigned: Checkpoint | None = None
+
+    @property
+    def checkpoint(self) -> Checkpoint | None:
+        """The checkpoint that the inclusions lead to: the anchor's, or the bare one."""
+        return self.anchored_checkpoint or self.bare_checkpoint
+
+
+def build(
+    *,
+    records: Sequence[bytes],
+    opens: Sequence[bytes] = (),
+    rotations: Sequence[bytes] = (),
+    inclusions: Sequence[tuple[int, Sequence[bytes]]] = (),
+    checkpoint: bytes | None = None,
+    anchor: bytes | None = None,
+    credential: bytes | None = None,
+    statements: Sequence[bytes] = (),
+    links: Sequence[bytes] = (),
+    before: bytes | None = None,
+    forks: Sequence[tuple[bytes, bytes]] = (),
+    cosigned: bytes | None = None,
+) -> bytes:
+    """The bytes of a proof file. `anchor` and `statements` are CBOR `confirmed`; all parts are
+    stored as given.
+
+    Raises what `parse` raises if the result would not be a proof file.
+    """
+    parts: list[tuple[Part, bytes]] = [
+        *((Part.RECORD, raw) for raw in records),
+        *((Part.OPEN, raw) for raw in opens),
+        *((Part.ROTATION, raw) for raw in rotations),
+        *((Part.INCLUSION, cbor.encode([index, list(path)])) for index, path in inclusions),
+        *((Part.CHECKPOINT, raw) for raw in (checkpoint,) if raw is not None),
+        *((Part.ANCHOR, raw) for raw in (anchor,) if raw is not None),
+        *((Part.CREDENTIAL, raw) for raw in (credential,) if raw is not None),
+        *((Part.STATEMENT, raw) for raw in statements),
+        *((Part.LINK, raw) for raw in links),
+        *((Part.BEFORE, raw) for raw in (before,) if raw is not None),
+        *((Part.FORK, cbor.encode(list(pair))) for pair in forks),
+        *((Part.COSIGNED, raw) for raw in (cosigned,) if raw is not None),
+    ]
+    encoded = cbor.encode([MAGIC, VERSION, [[part.value, raw] for part, raw in parts]])
+    parse(encoded)
+    return encoded
+
+
+def parse(data: bytes) -> Proof:
+    """`data` as a proof file.
+
+    Raises `FormatError` or `LimitError`: codes `proof.*` for the container, those of the part for
+    what is in it.
+    """
+    if len(data) > limits.PROOF_BYTES:
+        raise LimitError("proof.too-long", f"{len(data)} bytes, the limit is {limits.PROOF_BYTES}")
+    value = cbor.decode(data)
+    if not isinstance(value, list) or len(value) != 3 or value[0] != MAGIC:
+        raise FormatError("proof.magic", "not a proof file: it starts otherwise")
+    if value[1] != VERSION or not is_int(value[1]):
+        raise FormatError(
+            "proof.version",
+            f"version {value[1]!r}, this program reads {VERSION}",
+            hint="use a newer Tallystick",
+        )
+    parts = _sorted_parts(value[2])
+    records = _chain_records(parts[Part.RECORD], "record")
+    if not records:
+        raise FormatError("proof.no-record", "a proof holds at least one record")
+    inclusions = tuple(_inclusion(raw) for raw in parts[Part.INCLUSION])
+    if inclusions and len(inclusions) != len(records):
+        raise FormatError(
+            "proof.inclusions", f"{len(inclusions)} inclusions for {len(records)} records"
+        )
+    anchor = _one(parts[Part.ANCHOR], milestone.parse_confirmed)
+    bare = _one(parts[Part.CHECKPOINT], checkpoint.parse)
+    if (anchor is None) == (bare is None):
+        raise FormatError(
+            "proof.checkpoint", "a checkpoint, or an anchor that carries it: one of them"
+        )
+    if anchor is not None and anchor.block.kind is not BlockKind.ANCHOR:
+        raise FormatError("proof.anchor", "the anchor's block carries no checkpoint")
+    return Proof(
+        records=records,
+        opens=_of_kind(parts[Part.OPEN], Kind.OPEN),
+        rotations=_of_kind(parts[Part.ROTATION], Kind.ROTATE),
+        inclusions=inclusions,
+        bare_checkpoint=bare,
+        anchor=anchor,
+        anchored_checkpoint=checkpoint.parse(anchor.block.carried) if anchor else None,
+        credential=_one(parts[Part.CREDENTIAL], credential.parse),
+        statements=_statements(parts[Part.STATEMENT]),
+        links=_links(parts[Part.LINK], records),
+        before=_one(parts[Part.BEFORE], milestone.parse),
+        forks=tuple(_fork(raw) for raw in parts[Part.FORK]),
+        cosigned=_one(parts[Part.COSIGNED], checkpoint.parse),
+    )
+
+
+def _sorted_parts(value: cbor.Value) -> dict[Part, list[bytes]]:
+    if not isinstance(value, list):
+        raise FormatError("proof.parts", "the parts are not an array")
+    if len(value) > limits.PROOF_PARTS:
+        raise LimitError("proof.parts", f"{len(value)} parts")
+    parts: dict[Part, list[bytes]] = {part: [] for part in Part}
+    last = 0
+    for item in value:
+        if not isinstance(item, list) or len(item) != 2 or not isinstance(item[1], bytes):
+            raise FormatError("proof.parts", "a part is [type, bytes]")
+        number, raw = item[0], item[1]
+        # is_int first: a boolean would pass as the number 1
+        if not is_int(number) or number not in set(Part):
+            raise FormatError("proof.part-type", f"part type {number!r} is not known")
+        if number < last:
+            raise FormatError("proof.order", f"part type {number} after {last}")
+        last = number
+        parts[Part(number)].append(raw)
+    for part in _AT_MOST_ONE:
+        if len(parts[part]) > 1:
+            raise FormatError("proof.count", f"more than one {part.name.lower()}")
+    return parts
+
+
+def _one(raws: list[bytes], read: Callable[[bytes], T]) -> T | None:
+    return read(raws[0]) if raws else None
+
+
+def _chain_records(raws: list[bytes], what: str) -> tuple[Record, ...]:
+    records = tuple(record.parse(raw) for raw in raws)
+    for before, after in itertools.pairwise(records):
+        if after.seq <= before.seq:
+            raise FormatError("proof.order", f"{what} {after.seq} after {before.seq}")
+    return records
+
+
+def _of_kind(raws: list[bytes], kind: Kind) -> tuple[Record, ...]:
+    records = _chain_records(raws, kind.name.lower())
+    for one in records:
+        if one.kind is not kind:
+            raise FormatError("proof.kind", f"seq {one.seq} is no {kind.name.lower()}")
+    return records
+
+
+def _links(raws: list[bytes], records: tuple[Record, ...]) -> tuple[Record, ...]:
+    links = _chain_records(raws, "link")
+    if links and links[-1].seq >= records[0].seq:
+        raise FormatError("proof.order", "a link lies after the first record")
+    return links
+
+
+def _inclusion(raw: bytes) -> Inclusion:
+    value = cbor.decode(raw)
+    if not isinstance(value, list) or len(value) != 2:
+        raise FormatError("proof.inclusion", "an inclusion is [index, path]")
+    return Inclusion(uint(value[0], "index", limits.TREE_SIZE), milestone.hashes(value[1], "path"))
+
+
+def _statements(raws: list[bytes]) -> tuple[tuple[Confirmed, Statement], ...]:
+    found: list[tuple[Confirmed, Statement]] = []
+    for raw in raws:
+        confirmed = milestone.parse_confirmed(raw)
+        if confirmed.block.kind is not BlockKind.STATEMENT:
+            raise FormatError("proof.statement", "the block carries no statement")
+        if found and confirmed.position <= found[-1][0].position:
+            raise FormatError("proof.order", "statements stand in the order of their positions")
+        found.append((confirmed, statement.parse(confirmed.block.carried)))
+    return tuple(found)
+
+
+def _fork(raw: bytes) -> tuple[Record, Record]:
+    value = cbor.decode(raw)
+    if not isinstance(value, list) or len(value) != 2:
+        raise FormatError("proof.fork", "a fork is a pair of records")
+    first, second = value[0], value[1]
+    if not isinstance(first, bytes) or not isinstance(second, bytes):
+        raise FormatError("proof.fork", "a fork is a pair of records")
+    return record.parse(first), record.parse(second)

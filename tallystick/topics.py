@@ -1,0 +1,158 @@
+"""MQTT topics, known here and nowhere else (docs/format.md, section 13).
+
+ids are given as bytes and written as lower-case hex: 16 digits for devices, gateways and ledgers,
+64 for blocks. A topic is a hint where something belongs; it is never evidence.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Final
+
+from tallystick.errors import FormatError
+
+__all__ = ["Device", "Gateway", "Ledger", "device_up", "parse_device"]
+
+ROOT: Final = "tallystick/v1"
+_DEVICE: Final = re.compile(rf"{ROOT}/([0-9a-f]{{16}})/([a-z]+)(?:/(.+))?")
+DEVICE_STATES: Final = ("init", "ready", "sleeping", "disconnected", "lost")
+
+
+@dataclass(frozen=True)
+class Device:
+    """The topics of one device (8 bytes)."""
+
+    id: bytes
+
+    @property
+    def base(self) -> str:
+        """What all of this device's topics start with."""
+        return f"{ROOT}/{self.id.hex()}"
+
+    @property
+    def up(self) -> str:
+        """Records, one a message, QoS 1."""
+        return f"{self.base}/up"
+
+    @property
+    def ack(self) -> str:
+        """Acknowledgement, retained."""
+        return f"{self.base}/ack"
+
+    @property
+    def cmd(self) -> str:
+        """Commands."""
+        return f"{self.base}/cmd"
+
+    @property
+    def state(self) -> str:
+        """One of `DEVICE_STATES`, retained, last will."""
+        return f"{self.base}/state"
+
+    @property
+    def rejected(self) -> str:
+        """JSON {code, detail, seq}, for people."""
+        return f"{self.base}/rejected"
+
+    def verified(self, channel: str) -> str:
+        """JSON of the newest verified reading, retained; gateway only."""
+        if not re.fullmatch(r"[^/+#\0]{1,32}", channel):
+            raise FormatError("topic.channel", f"{channel!r} cannot stand in a topic")
+        return f"{self.base}/verified/{channel}"
+
+
+@dataclass(frozen=True)
+class Gateway:
+    """The topics of one gateway (8 bytes)."""
+
+    id: bytes
+
+    @property
+    def base(self) -> str:
+        """What all of this gateway's topics start with."""
+        return f"{ROOT}/gateway/{self.id.hex()}"
+
+    @property
+    def state(self) -> str:
+        """JSON, retained, last will."""
+        return f"{self.base}/state"
+
+    @property
+    def checkpoint(self) -> str:
+        """Signed note, retained."""
+        return f"{self.base}/checkpoint"
+
+    @property
+    def grant(self) -> str:
+        """The owner's grant, retained."""
+        return f"{self.base}/grant"
+
+
+@dataclass(frozen=True)
+class Ledger:
+    """The topics of one ledger (8 bytes)."""
+
+    id: bytes
+
+    @property
+    def base(self) -> str:
+        """What all of this ledger's topics start with."""
+        return f"{ROOT}/ledger/{self.id.hex()}"
+
+    @property
+    def submit(self) -> str:
+        """Blocks in."""
+        return f"{self.base}/submit"
+
+    @property
+    def tips(self) -> str:
+        """CBOR [*8 hash], retained."""
+        return f"{self.base}/tips"
+
+    @property
+    def milestone(self) -> str:
+        """Newest milestone block, retained."""
+        return f"{self.base}/milestone"
+
+    @property
+    def checkpoint(self) -> str:
+        """The newest milestone's (size, root) as a signed note, retained."""
+        return f"{self.base}/checkpoint"
+
+    def block(self, block: bytes) -> str:
+        """An attached block's bytes."""
+        return f"{self.base}/block/{block.hex()}"
+
+    def receipt(self, block: bytes) -> str:
+        """The answer to a submitted block."""
+        return f"{self.base}/receipt/{block.hex()}"
+
+    @property
+    def receipts(self) -> str:
+        """Filter for all receipts."""
+        return f"{self.base}/receipt/+"
+
+    def anchor(self, gateway: bytes) -> str:
+        """Newest confirmed anchor of a gateway, CBOR `confirmed`, retained."""
+        return f"{self.base}/anchor/{gateway.hex()}"
+
+
+def device_up() -> str:
+    """Filter for the records of all devices."""
+    return f"{ROOT}/+/up"
+
+
+def device_states() -> str:
+    """Filter for the states of all devices."""
+    return f"{ROOT}/+/state"
+
+
+def parse_device(topic: str) -> tuple[bytes, str]:
+    """(device id, `up` | `state` | ...) of a device's topic; `FormatError` (`topic.device`)
+    otherwise.
+    """
+    match = _DEVICE.fullmatch(topic)
+    if match is None:
+        raise FormatError("topic.device", f"{topic[:128]!r} is not a device's topic")
+    return bytes.fromhex(match[1]), match[2]

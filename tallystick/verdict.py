@@ -1,0 +1,106 @@
+"""What a verification ends with: checks by code, one status, and what it means (docs/format.md,
+section 12).
+
+The status is the worst of the checks: failed, undecided, untrusted, pending, ok. A check that was
+skipped is listed as skipped and changes nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Final
+
+__all__ = ["EXIT_STATUS", "Check", "Outcome", "Status", "Verdict", "worst"]
+
+
+class Outcome(StrEnum):
+    """How one check ended."""
+
+    OK = "ok"
+    FAILED = "failed"
+    UNDECIDED = "undecided"
+    UNTRUSTED = "untrusted"
+    PENDING = "pending"
+    SKIPPED = "skipped"
+
+
+class Status(StrEnum):
+    """The verdict in one word."""
+
+    VERIFIED = "VERIFIED"
+    TAMPERED = "TAMPERED"
+    PENDING = "PENDING"
+    UNTRUSTED = "UNTRUSTED"
+    UNDECIDED = "UNDECIDED"
+
+
+EXIT_STATUS: Final = {
+    Status.VERIFIED: 0,
+    Status.TAMPERED: 1,
+    Status.PENDING: 3,
+    Status.UNTRUSTED: 4,
+    Status.UNDECIDED: 5,
+}
+
+# from the worst to the best
+_ORDER: Final = (
+    (Outcome.FAILED, Status.TAMPERED),
+    (Outcome.UNDECIDED, Status.UNDECIDED),
+    (Outcome.UNTRUSTED, Status.UNTRUSTED),
+    (Outcome.PENDING, Status.PENDING),
+)
+
+
+@dataclass(frozen=True)
+class Check:
+    """One check: a stable code, how it ended, and why, in words."""
+
+    code: str
+    result: Outcome
+    detail: str = ""
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """All checks of one proof, and what they establish.
+
+    `not_before`, `not_after`: Unix seconds by the ledger's clock, None where nothing proves one.
+    `device` is the DID that the credential names. `first`, `last`: seqs of the proven records.
+    `readings`: how many readings they hold. All but `status` and `checks` is None or empty when
+    the file could not be read.
+    """
+
+    checks: tuple[Check, ...]
+    device: str | None = None
+    issuer: str | None = None
+    first: int | None = None
+    last: int | None = None
+    readings: int = 0
+    not_before: int | None = None
+    not_after: int | None = None
+    gateway: str | None = None
+    ledger: str | None = None
+    notes: tuple[str, ...] = field(default=())
+
+    @property
+    def status(self) -> Status:
+        """The worst of the checks."""
+        results = {check.result for check in self.checks}
+        return next((status for outcome, status in _ORDER if outcome in results), Status.VERIFIED)
+
+    @property
+    def exit_status(self) -> int:
+        """0 VERIFIED, 1 TAMPERED, 3 PENDING, 4 UNTRUSTED, 5 UNDECIDED."""
+        return EXIT_STATUS[self.status]
+
+    def check(self, code: str) -> Check | None:
+        """The check with this code."""
+        return next((check for check in self.checks if check.code == code), None)
+
+
+def worst(statuses: Iterable[Status]) -> Status:
+    """The verdict over many files: TAMPERED > UNDECIDED > UNTRUSTED > PENDING > VERIFIED."""
+    present = set(statuses)
+    return next((status for _, status in _ORDER if status in present), Status.VERIFIED)

@@ -1,0 +1,56 @@
+"""Fixtures that give tests the real programs.
+
+A missing program fails the test with a hint to run `make setup`; no test is left out for it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from tests import parts
+from tests.parts import Broker
+
+
+@pytest.fixture(scope="session")
+def micropython64() -> list[str]:
+    """Argument list that starts MicroPython with 64-bit words."""
+    return parts.micropython64()
+
+
+@pytest.fixture(scope="session")
+def micropython32() -> list[str]:
+    """Argument list that starts MicroPython with 32-bit words, as on the board."""
+    return parts.micropython32()
+
+
+@pytest.fixture(scope="session")
+def micropython_lib() -> Path:
+    """Folder for MICROPYPATH with `umqtt.simple`."""
+    return parts.micropython_lib()
+
+
+@pytest.fixture(scope="session")
+def cwt_python() -> Path:
+    """Python that has the second COSE implementation."""
+    return parts.cwt_python()
+
+
+@pytest.fixture
+def start_broker(tmp_path: Path) -> Iterator[Callable[..., Broker]]:
+    """Starts brokers that end with the test: `start_broker("site", config="...")`."""
+    with ExitStack() as running:
+
+        def start(name: str = "broker", *, port: int | None = None, config: str = "") -> Broker:
+            return running.enter_context(Broker(tmp_path / name, port=port, config=config))
+
+        yield start
+
+
+@pytest.fixture
+def broker(start_broker: Callable[..., Broker]) -> Broker:
+    """A running broker that lets everybody in; `kill()` and `start()` it as the test needs."""
+    return start_broker()

@@ -1,0 +1,31 @@
+"""The prepared programs, for tests: `tools.parts` under the name by which tests import it."""
+
+from __future__ import annotations
+
+from tools.parts import (
+    LOOPBACK,
+    ROOT,
+    Broker,
+    BrokerError,
+    MissingPartError,
+    cwt_python,
+    free_port,
+    micropython32,
+    micropython64,
+    micropython_lib,
+    mosquitto,
+)
+
+__all__ = [
+    "LOOPBACK",
+    "ROOT",
+    "Broker",
+    "BrokerError",
+    "MissingPartError",
+    "cwt_python",
+    "free_port",
+    "micropython32",
+    "micropython64",
+    "micropython_lib",
+    "mosquitto",
+]

@@ -1,0 +1,1 @@
+"""Scripts that prepare a checkout, and the paths to what they prepared."""
