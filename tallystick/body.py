@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import Final, TypeAlias
+from itertools import accumulate
+from typing import Final, TypeAlias, cast
 
 from tallystick import cbor, limits
 from tallystick.errors import FormatError, LimitError, TallystickError
@@ -304,17 +305,28 @@ def _column(value: cbor.Value) -> tuple[int | None, ...]:
         raise FormatError("record.columns", "a column is an array of integers and null")
     if len(value) > limits.READINGS:
         raise LimitError("record.columns", f"{len(value)} readings, the limit is {limits.READINGS}")
+    if set(map(type, value)) == {int}:  # the common case, in C
+        values = tuple(accumulate(cast("list[int]", value)))
+        _check_64_bits(cast("list[int]", value), values)
+        return values
     last = 0
     out: list[int | None] = []
     for item in value:
         if item is None:
             out.append(None)
             continue
-        if not is_int(item) or item not in _INT64 or last + item not in _INT64:
-            raise FormatError("record.columns", "a value or difference beyond 64 bits")
+        if not is_int(item):
+            raise FormatError("record.columns", "a column is an array of integers and null")
         last += item
+        _check_64_bits((item, last))
         out.append(last)
     return tuple(out)
+
+
+def _check_64_bits(*sequences: Sequence[int]) -> None:
+    for sequence in sequences:
+        if min(sequence) < _INT64.start or max(sequence) >= _INT64.stop:
+            raise FormatError("record.columns", "a value or difference beyond 64 bits")
 
 
 def _beacon(fields: list[cbor.Value]) -> Beacon:

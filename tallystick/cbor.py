@@ -13,14 +13,14 @@ tags. The work is done by cbor2; what cbor2 lets through is caught by encoding a
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TypeAlias
+from typing import NoReturn, TypeAlias
 
 import cbor2
 
 from tallystick import limits
 from tallystick.errors import FormatError, LimitError
 
-__all__ = ["Tagged", "Value", "decode", "encode"]
+__all__ = ["Tagged", "Value", "byte_string", "decode", "encode"]
 
 Tagged = cbor2.CBORTag
 
@@ -30,15 +30,53 @@ Value: TypeAlias = (
 
 SIGN1_TAG = 18
 _CBOR2_DEPTH = 64  # above our own limit, so that a little too deep is told apart from malformed
+_SCALARS = frozenset({int, bytes, str, bool, type(None)})
+
+
+def _refuse(*_: object) -> NoReturn:
+    raise FormatError("cbor.type", "a tag other than 18")
+
+
+# what cbor2 would turn into dates, big integers, patterns, MIME messages, shared references ...
+_REFUSED_TAGS = dict.fromkeys(
+    (
+        0,
+        1,
+        2,
+        3,
+        4,
+        5,
+        25,
+        28,
+        29,
+        30,
+        35,
+        36,
+        37,
+        43,
+        52,
+        54,
+        100,
+        256,
+        258,
+        260,
+        261,
+        1004,
+        43000,
+        55799,
+    ),
+    _refuse,
+)
 _INT_MIN = -(2**64)
 _INT_MAX = 2**64 - 1
 
 
 def encode(value: object) -> bytes:
-    """The one encoding of `value`; `FormatError` when it has none (a float, a set, an integer
-    beyond 64 bits).
+    """The one encoding of `value`.
+
+    Raises `FormatError` (`cbor.type`) when it has none: a float, a set, an integer beyond 64 bits.
     """
-    return cbor2.dumps(_ordered(value, 0))
+    return cbor2.dumps(_ordered(value, 0, ours=True))
 
 
 def decode(data: bytes, *, limit: int = limits.PROOF_BYTES) -> Value:
@@ -51,12 +89,16 @@ def decode(data: bytes, *, limit: int = limits.PROOF_BYTES) -> Value:
         raise LimitError("cbor.too-long", f"{len(data)} bytes, the limit is {limit}")
     try:
         value = cbor2.loads(
-            data, allow_duplicate_keys=False, allow_indefinite=False, max_depth=_CBOR2_DEPTH
+            data,
+            allow_duplicate_keys=False,
+            allow_indefinite=False,
+            max_depth=_CBOR2_DEPTH,
+            semantic_decoders=_REFUSED_TAGS,
         )
-    # cbor2 builds dates, patterns, MIME messages ... from tags; their constructors raise what they like
+    # a library that parses strangers' bytes may raise what it likes; ours is the error they get
     except Exception as error:
         raise FormatError("cbor.malformed", f"not CBOR: {type(error).__name__}") from error
-    ordered = _ordered(value, 0)
+    ordered = _ordered(value, 0, ours=False)
     if cbor2.dumps(ordered) != data:
         raise FormatError(
             "cbor.not-deterministic", "not the shortest, ordered form, or bytes are left over"
@@ -64,36 +106,53 @@ def decode(data: bytes, *, limit: int = limits.PROOF_BYTES) -> Value:
     return ordered
 
 
-def _ordered(value: object, depth: int) -> Value:
-    """`value` in lists and dicts, every map in the order of RFC 8949, 4.2.1, after a check of
-    every type in it.
+def byte_string(data: bytes) -> bytes:
+    """The encoding of one byte string of up to 65,535 bytes, without the detour over values."""
+    size = len(data)
+    if size < 24:
+        return bytes((0x40 | size,)) + data
+    if size < 256:
+        return bytes((0x58, size)) + data
+    if size < 65_536:
+        return b"\x59" + size.to_bytes(2, "big") + data
+    return encode(data)
+
+
+def _ordered(value: object, depth: int, *, ours: bool) -> Value:
+    """`value` in lists and dicts, every map in the order of RFC 8949, 4.2.1, all types checked.
+
+    `ours`: the value comes from our own code, so that an integer may be too large for CBOR; one
+    that was decoded cannot be, since the tags of big integers are refused.
     """
-    if value is None or isinstance(value, bytes | bool):
+    if value is None or isinstance(value, bytes | bool | str):
         return value
     if isinstance(value, int):
-        if not _INT_MIN <= value <= _INT_MAX:
+        if ours and not _INT_MIN <= value <= _INT_MAX:
             raise FormatError("cbor.type", "integer beyond 64 bits")
-        return value
-    if isinstance(value, str):
         return value
     if depth >= limits.CBOR_DEPTH:
         raise LimitError("cbor.too-deep", f"more than {limits.CBOR_DEPTH} levels")
     if isinstance(value, list | tuple):
-        return [_ordered(item, depth + 1) for item in value]
+        # the common case by far, and one pass in C: a list without anything nested
+        if not ours and set(map(type, value)) <= _SCALARS:
+            return list(value)
+        return [_ordered(item, depth + 1, ours=ours) for item in value]
     if isinstance(value, Mapping):  # cbor2 makes what stands inside a tag immutable
-        return _ordered_map(value, depth)
+        return _ordered_map(value, depth, ours=ours)
     if isinstance(value, cbor2.CBORTag) and value.tag == SIGN1_TAG:
-        return cbor2.CBORTag(SIGN1_TAG, _ordered(value.value, depth + 1))
+        return cbor2.CBORTag(SIGN1_TAG, _ordered(value.value, depth + 1, ours=ours))
     raise FormatError("cbor.type", f"{type(value).__name__} has no place in our formats")
 
 
-def _ordered_map(value: Mapping[object, object], depth: int) -> dict[int | str, Value]:
+def _ordered_map(
+    value: Mapping[object, object], depth: int, *, ours: bool
+) -> dict[int | str, Value]:
     keys: list[int | str] = []
     for key in value:
         if isinstance(key, bool) or not isinstance(key, int | str):
             raise FormatError("cbor.type", f"map key of type {type(key).__name__}")
-        _ordered(key, depth + 1)
+        _ordered(key, depth + 1, ours=ours)
         keys.append(key)
     # cbor2's own canonical mode sorts by length first (RFC 7049), which 4.2.1 no longer does
     keys.sort(key=cbor2.dumps)
-    return {key: _ordered(value[key], depth + 1) for key in keys}
+    return {key: _ordered(value[key], depth + 1, ours=ours) for key in keys}

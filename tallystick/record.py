@@ -23,6 +23,7 @@ from tallystick.keys import PublicKey, kid
 __all__ = ["Record", "device_id", "genesis", "parse", "possession_bytes", "sign"]
 
 GENESIS_LABEL: Final = b"tallystick/v1/genesis\n"
+_PLAIN: Final = frozenset({int, bytes, type(None), list})
 CLOCK_UNSET_BELOW: Final = 2**30  # a smaller `time` means seconds since boot
 
 
@@ -107,12 +108,13 @@ def device_id(key: PublicKey) -> bytes:
     return kid(key.raw)
 
 
-def _only_plain(value: cbor.Value, depth: int) -> None:
-    """Integers, byte strings, null and arrays at most three deep: no maps, text, booleans or tags."""
-    if isinstance(value, list):
-        if depth >= limits.PAYLOAD_DEPTH:
-            raise FormatError("record.depth", "arrays nested deeper than 3")
-        for item in value:
+def _only_plain(value: list[cbor.Value], depth: int) -> None:
+    """Integers, byte strings, null and arrays at most three deep: no maps, text, booleans, tags."""
+    if depth >= limits.PAYLOAD_DEPTH:
+        raise FormatError("record.depth", "arrays nested deeper than 3")
+    foreign = set(map(type, value)) - _PLAIN
+    if foreign:
+        raise FormatError("record.type", f"{foreign.pop().__name__} has no place in a record")
+    for item in value:
+        if isinstance(item, list):
             _only_plain(item, depth + 1)
-    elif not (value is None or isinstance(value, bytes) or is_int(value)):
-        raise FormatError("record.type", f"{type(value).__name__} has no place in a record")
