@@ -368,6 +368,8 @@ def _event(fields: list[cbor.Value], seq: int) -> Event:
             uint(args[1], "sensor state", 2)
         case EventCode.UPDATE:
             _event_args(args, 3, 2)
+            text(args[0], "version before")
+            text(args[1], "version after")
             uint(args[2], "update state", 1)
         case EventCode.TAMPER:
             _event_args(args, 2, 0)

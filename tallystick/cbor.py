@@ -97,6 +97,8 @@ def decode(data: bytes, *, limit: int = limits.PROOF_BYTES) -> Value:
         )
     # a library that parses strangers' bytes may raise what it likes; ours is the error they get
     except Exception as error:
+        if isinstance(error.__cause__, FormatError):  # `_refuse`, wrapped by cbor2
+            raise error.__cause__ from None
         raise FormatError("cbor.malformed", f"not CBOR: {type(error).__name__}") from error
     ordered = _ordered(value, 0, ours=False)
     if cbor2.dumps(ordered) != data:

@@ -165,6 +165,9 @@ class Chain:
         for fork in self.forks:
             if fork.kid == record.signed.kid and record.seq >= fork.seq:
                 return fork
+        # it was admitted before the rotation that replaced its key was here
+        if record.signed.kid != self.key_at(record.seq).kid:
+            return Fork(record.seq, record.signed.kid, b"", record.id)
         return None
 
     # ---- the rules
@@ -225,26 +228,19 @@ class Chain:
                 Result.DISOWNED, "the board adopted the chain without it", held.id if held else None
             )
         if held is not None:
-            return self._fork(record.seq, record, held.id, f"another record has seq {record.seq}")
+            return self._fork(record.seq, record, held, f"another record has seq {record.seq}")
         if key != self.key_at(record.seq):
             start = next(p.start for p in self.periods if p.key == self.key_at(record.seq))
             rotate = self.links.get(start - 1)
-            return self._fork(
-                record.seq,
-                record,
-                rotate.id if rotate else b"",
-                "signed by a key that was replaced",
-            )
+            return self._fork(record.seq, record, rotate, "signed by a key that was replaced")
         before = self.links.get(record.seq - 1)
         if before is not None and before.id != record.prev:
-            return self._fork(
-                record.seq - 1, record, before.id, f"does not continue the record {record.seq - 1}"
-            )
+            detail = f"does not continue the record {record.seq - 1}"
+            return self._fork(record.seq - 1, record, before, detail)
         after = self.links.get(record.seq + 1)
         if after is not None and after.prev != record.id:
-            return self._fork(
-                record.seq, record, after.id, f"the record {record.seq + 1} does not continue it"
-            )
+            detail = f"the record {record.seq + 1} does not continue it"
+            return self._fork(record.seq, record, after, detail, at=record.seq + 1)
         return None
 
     def _is_disowned(self, record: Record, held: Link | None) -> bool:
@@ -253,15 +249,35 @@ class Chain:
         """
         if record.prev in self.disowned:
             return True
-        return held is not None and record.seq in self.adoptions and record.adopts() is None
+        if record.adopts() is not None:
+            return False
+        if record.seq - 1 in self.adoptions:
+            adopted = self.links.get(record.seq - 1)
+            return adopted is not None and adopted.id != record.prev
+        return held is not None and record.seq in self.adoptions
 
-    def _fork(self, seq: int, record: Record, first: bytes, detail: str) -> Finding:
-        self.forks.append(Fork(seq, record.signed.kid, first, record.id))
-        # one fork a key and place is enough to know: stops a thief from filling our memory
-        self.forks = sorted(
-            {(f.kid, f.seq): f for f in reversed(self.forks)}.values(), key=lambda f: f.seq
-        )[: limits.MISSING_RANGES]
-        return Finding(Result.FORK, detail, first or None)
+    def _fork(
+        self, seq: int, record: Record, first: Link | None, detail: str, *, at: int | None = None
+    ) -> Finding:
+        """A fork at `seq`: `record` collides with `first`, which stands at `at` (`seq` if None)."""
+        kid, at = record.signed.kid, seq if at is None else at
+        if first and first.kid != self.key_at(at).kid and kid == self.key_at(record.seq).kid:
+            # stops who holds a replaced key from branding the one that replaced it
+            seq, kid = at, first.kid
+        other = first.id if first else b""
+        self._add_fork(Fork(seq, kid, other, record.id))
+        return Finding(Result.FORK, detail, other or None)
+
+    def _add_fork(self, fork: Fork) -> None:
+        """Keep the lowest few of each key: what lies above them they make untrusted already, and a
+        thief cannot fill our memory, nor push out the forks of another key.
+        """
+        every = {(one.kid, one.seq): one for one in (fork, *reversed(self.forks))}
+        kept: list[Fork] = []
+        for one in sorted(every.values(), key=lambda one: one.seq):
+            if sum(one.kid == other.kid for other in kept) < limits.MISSING_RANGES:
+                kept.append(one)
+        self.forks = kept
 
     def _extend(self, record: Record) -> None:
         seq = record.seq
@@ -291,7 +307,7 @@ class Chain:
         self.periods.sort(key=lambda period: period.start)
         after = self.links.get(record.seq + 1)
         if after is not None and after.kid != body.key.kid:
-            self.forks.append(Fork(record.seq + 1, after.kid, record.id, after.id))
+            self._add_fork(Fork(record.seq + 1, after.kid, record.id, after.id))
 
     # ---- keeping the state
 
@@ -332,8 +348,11 @@ class Chain:
         return chain
 
 
-def key_periods(first: PublicKey, rotations: Iterable[Record]) -> list[KeyPeriod]:
-    """Which key is in force from which seq, by the `rotate` records given in ascending seq.
+def key_periods(
+    first: PublicKey, rotations: Iterable[Record], named: KeyPeriod | None = None
+) -> list[KeyPeriod]:
+    """Which key is in force from which seq, by the `rotate` records given in ascending seq, and by
+    the credential that has `named` another.
 
     Raises `SignatureError` or `LinkError` (`chain.rotate`) if one is not signed by the key in
     force, or its possession not by the new key.
@@ -343,11 +362,15 @@ def key_periods(first: PublicKey, rotations: Iterable[Record]) -> list[KeyPeriod
     for record in rotations:
         if not isinstance(record.body, Rotate):
             raise LinkError("chain.rotate", f"seq {record.seq} is not a rotation")
+        if named is not None and named.start <= record.seq and named not in periods:
+            periods.append(named)
         if record.seq < periods[-1].start:
             raise LinkError("chain.rotate", "rotations out of order")
         record.signed.verify(periods[-1].key)
         check_possession(device, record, record.body)
         periods.append(KeyPeriod(record.seq + 1, record.body.key))
+    if named is not None and named not in periods:
+        periods.append(named)
     return periods
 
 

@@ -60,7 +60,12 @@ def parse(raw: bytes) -> Credential:
     """
     signed = cose.parse(raw, Typ.CREDENTIAL, limit=limits.CREDENTIAL_BYTES)
     claims = cbor.decode(signed.payload)
-    if not isinstance(claims, dict) or not {ISSUER, SUBJECT, NOT_BEFORE} <= set(claims) <= _KNOWN:
+    if (
+        not isinstance(claims, dict)
+        or not {ISSUER, SUBJECT, NOT_BEFORE} <= set(claims) <= _KNOWN
+        # what is not there has one spelling: it is left out
+        or None in claims.values()
+    ):
         raise FormatError(
             "credential.claims", "a credential has iss, sub, nbf; exp, cnf and role at most"
         )
@@ -106,6 +111,9 @@ def sign(
 def _did(value: cbor.Value, what: str) -> str:
     if not isinstance(value, str) or len(value) > limits.DID_BYTES or not value.startswith("did:"):
         raise FormatError("credential.did", f"{what} is not a DID")
+    # stops control characters from rewriting what a person reads on a screen
+    if not (value.isascii() and value.isprintable()):
+        raise FormatError("credential.did", f"{what} is not a DID")
     return value
 
 
@@ -120,9 +128,11 @@ def _cose_key(value: Any) -> PublicKey:
     if not isinstance(value, dict) or set(value) != {1} or not isinstance(value[1], dict):
         raise FormatError("credential.cnf", "cnf holds one COSE_Key")
     key = value[1]
-    if key.keys() == {1, -1, -2} and is_int(key[1]) and (key[1], key[-1]) == (1, 6):
+    if not is_int(key.get(1)) or not is_int(key.get(-1)):
+        raise FormatError("credential.cnf", "a COSE_Key has kty and crv")
+    if key.keys() == {1, -1, -2} and (key[1], key[-1]) == (1, 6):
         return PublicKey.from_bytes(octets(key[-2], "x", 32), ED25519)
-    if key.keys() == {1, -1, -2, -3} and (key[1], key[-1]) == (2, 1) and key[-3] in (True, False):
+    if key.keys() == {1, -1, -2, -3} and (key[1], key[-1]) == (2, 1) and isinstance(key[-3], bool):
         sign = b"\x03" if key[-3] is True else b"\x02"
         return PublicKey.from_bytes(sign + octets(key[-2], "x", 32), ESP256)
     raise FormatError("credential.cnf", "neither an Ed25519 nor a P-256 key")

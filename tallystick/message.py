@@ -133,6 +133,8 @@ def parse_command(raw: bytes) -> Command:
     signed, (device, counter, name, args) = _payload(raw, Typ.COMMAND, 4)
     if not isinstance(args, list) or len(args) > limits.EVENT_ARGS:
         raise FormatError("message.command", "args is an array of at most 16")
+    if not all(_is_arg(arg, 1) for arg in args):
+        raise FormatError("message.command", "args are integers, byte strings, null and arrays")
     return Command(
         signed,
         octets(device, "device id", 8),
@@ -194,6 +196,12 @@ def _payload(raw: bytes, typ: Typ, count: int) -> tuple[Signed, list[cbor.Value]
     if not isinstance(fields, list) or len(fields) != count:
         raise FormatError("message.shape", f"{typ.name.lower()}: not an array of {count}")
     return signed, fields
+
+
+def _is_arg(value: cbor.Value, depth: int) -> bool:
+    if isinstance(value, list):
+        return depth < limits.PAYLOAD_DEPTH and all(_is_arg(one, depth + 1) for one in value)
+    return value is None or isinstance(value, bytes) or is_int(value)
 
 
 def _ranges(value: cbor.Value) -> tuple[range, ...]:

@@ -33,6 +33,7 @@ from typing import Any, Final
 from tallystick import did, limits
 from tallystick.checkpoint import LEDGER_PREFIX, gateway_name
 from tallystick.errors import LimitError, PolicyError, TallystickError
+from tallystick.fields import is_int
 from tallystick.keys import PublicKey
 from tallystick.note import VerifierKey
 
@@ -108,13 +109,14 @@ def parse(text: bytes) -> Policy:
         )
     try:
         table = tomllib.loads(text.decode())
-    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+    # tomllib lets through what int() and the stack say of 5,000 digits and of 5,000 brackets
+    except (ValueError, RecursionError) as error:
         raise PolicyError("policy.toml", f"not TOML: {error}") from error
     # stops a misspelt table from silently trusting less, or requiring less, than its author meant
     _known(
         table, {"version", "issuers", "gateways", "ledgers", "witnesses", "require"}, "the policy"
     )
-    if table.get("version") != VERSION:
+    if table.get("version") != VERSION or not is_int(table["version"]):
         raise PolicyError("policy.version", f"version = {table.get('version')!r}, expected 1")
     require = table.get("require", {})
     _known(require, {"checks"}, "[require]")

@@ -57,7 +57,8 @@ def parse(raw: bytes) -> Receipt:
     state = State(uint(value[0], "state", max(State)))
     block = octets(value[1], "block id", 32)
     detail, proof = value[2], value[3]
-    if not isinstance(detail, str) or len(detail) > _DETAIL_CHARACTERS:
+    # printable: a receipt is not signed, and people read this on a screen
+    if not isinstance(detail, str) or len(detail) > _DETAIL_CHARACTERS or not detail.isprintable():
         raise FormatError("receipt.shape", "the detail is not a short text")
     if (state is State.CONFIRMED) != (proof is not None):
         raise FormatError("receipt.shape", "a confirmed block comes with its proof, no other does")

@@ -143,9 +143,9 @@ def device_up() -> str:
     return f"{ROOT}/+/up"
 
 
-def device_states() -> str:
-    """Filter for the states of all devices."""
-    return f"{ROOT}/+/state"
+def grants() -> str:
+    """Filter for the grants of all gateways."""
+    return f"{ROOT}/gateway/+/grant"
 
 
 def parse_device(topic: str) -> tuple[bytes, str]:

@@ -14,8 +14,8 @@ from __future__ import annotations
 import itertools
 from collections.abc import Sequence
 
-from tallystick import chain, did, merkle, proof
-from tallystick.body import Beacon, Kind, Open, Readings
+from tallystick import chain, did, limits, merkle, proof
+from tallystick.body import Beacon, Kind, Open, Readings, Rotate
 from tallystick.chain import Chain, Finding, KeyPeriod, Result
 from tallystick.errors import EvidenceError, KeyUnknownError, TallystickError
 from tallystick.keys import PublicKey
@@ -52,6 +52,7 @@ class _Verification:
         self.checks: list[Check] = [Check("proof.format", Outcome.OK)]
         self.notes: list[str] = []
         self.not_before: int | None = None
+        self.forked: list[str] = []  # forks among links and records
         self.periods: list[KeyPeriod] = []
         self.keys: dict[bytes, PublicKey] = {}
         self.good: set[bytes] = set()  # bytes of the records whose signature verified
@@ -102,21 +103,16 @@ class _Verification:
 
     def _device_keys(self, first: PublicKey) -> bool:
         p = self.proof
-        rotations = [*p.rotations]
-        rotations += [r for r in (*p.links, *p.records) if r.kind is Kind.ROTATE]
-        rotations.sort(key=lambda one: one.seq)
+        walk = (*p.links, *p.records)
+        turns = {r.raw: r for r in (*p.rotations, *walk) if r.kind is Kind.ROTATE}
+        rotations = sorted(turns.values(), key=lambda one: one.seq)
+        named = _named_period(p, first, rotations)
         try:
-            self.periods = chain.key_periods(first, rotations)
+            self.periods = chain.key_periods(first, rotations, named)
         except TallystickError as error:
             self._add("device.key", Outcome.FAILED, error.detail)
             return False
         self.keys = {period.key.kid: period.key for period in self.periods}
-        named = p.credential.key if p.credential else None
-        if named is not None and named.kid not in self.keys:
-            self.keys[named.kid] = named
-            start = min((r.seq for r in p.records if r.signed.kid == named.kid), default=None)
-            if start is not None:
-                self.periods.append(KeyPeriod(start, named))
         count = len(self.periods) - 1
         self._add("device.key", Outcome.OK, f"first key, {count} later" if count else "first key")
         return True
@@ -154,6 +150,8 @@ class _Verification:
         opens = {r.seq: r for r in (*p.opens, *p.links, *p.records) if r.kind is Kind.OPEN}
         missing: list[str] = []
         wrong: list[str] = []
+        # stops who holds a replaced key from giving the columns another meaning
+        replaced = [r.seq for r in p.opens if r.signed.kid != self._in_force(r.seq).kid]
         readings = [(r.seq, r.body) for r in p.records if isinstance(r.body, Readings)]
         for seq, body in readings:
             opened = opens.get(body.boot)
@@ -166,6 +164,8 @@ class _Verification:
             self._add(code, Outcome.FAILED, _some(wrong))
         elif missing:
             self._add(code, Outcome.UNDECIDED, _some(missing))
+        elif replaced:
+            self._add(code, Outcome.UNTRUSTED, f"open {replaced[0]}: its key is not in force there")
         elif readings:
             self._add(code, Outcome.OK, f"{len(readings)} readings record(s) with their open")
         else:
@@ -202,6 +202,7 @@ class _Verification:
             self._add("chain.link", Outcome.FAILED, _some(refused))
         elif forked:
             self._add("chain.link", Outcome.UNTRUSTED, _some(forked))
+            self.forked += forked
         else:
             self._add("chain.link", Outcome.OK, _linked(walk))
         if disowned:
@@ -220,7 +221,14 @@ class _Verification:
 
     def _forks(self) -> None:
         p = self.proof
-        marked: list[str] = []
+        marked = list(self.forked)
+        places = {r.seq: r for r in (*p.links, *p.records)}
+        for one in (*p.opens, *p.rotations):
+            other = places.get(one.seq)
+            if other is not None and other.id != one.id and other.raw in self.good:
+                marked.append(
+                    f"fork at seq {one.seq}: {other.id.hex()[:16]} and {one.id.hex()[:16]}"
+                )
         useless = 0
         for first, second in p.forks:
             seq = _fork_seq(first, second)
@@ -332,7 +340,8 @@ class _Verification:
                 self.notes.append(
                     f"statement {kind!r} at {confirmed.position} had no effect: {effect.detail}"
                 )
-            if confirmed.position < p.anchor.position:
+            # what no path ties to the anchor may be as young as the newest statement
+            if confirmed.position < p.anchor.position or not self._anchored():
                 at_anchor = history.status
             if confirmed.milestone.index > newest.index:
                 newest = confirmed.milestone
@@ -348,7 +357,7 @@ class _Verification:
     def _time(self) -> None:
         p = self.proof
         code = "time.window"
-        not_after = p.anchor.milestone.time if p.anchor else None
+        not_after = p.anchor.milestone.time if p.anchor and self._anchored() else None
         if p.before is not None and not self._not_before(p.before):
             return
         if self.not_before is None and not_after is None:
@@ -373,6 +382,10 @@ class _Verification:
         embeds = first.body.milestone if isinstance(first.body, Beacon | Open) else None
         if embeds is None or (embeds.ledger, embeds.id) != (before.ledger, before.id):
             self._add(code, Outcome.UNDECIDED, "the milestone before is not the one in the chain")
+            return False
+        if p.anchor is not None and p.anchor.milestone.ledger != before.ledger:
+            # two ledgers are two clocks
+            self._add(code, Outcome.UNDECIDED, "the milestone before is of another ledger")
             return False
         linked = self._outcome("chain.link"), self._outcome("chain.gap")
         unbroken = (*p.links, *p.records)[-1].seq - first.seq == len(p.links) + len(p.records) - 1
@@ -401,6 +414,14 @@ class _Verification:
             result, detail = Outcome.SKIPPED, f"not required: {detail}"
         self.checks.append(Check(code, result, detail))
 
+    def _in_force(self, seq: int) -> PublicKey:
+        return Chain(self.periods[0].key, periods=self.periods).key_at(seq)
+
+    def _anchored(self) -> bool:
+        """Is every record tied to the milestone of a trusted ledger?"""
+        codes = ("log.inclusion", "ledger.inclusion", "ledger.milestone")
+        return all(self._outcome(code) is Outcome.OK for code in codes)
+
     def _outcome(self, code: str) -> Outcome | None:
         return next((check.result for check in self.checks if check.code == code), None)
 
@@ -415,13 +436,28 @@ class _Verification:
             last=p.records[-1].seq,
             readings=sum(r.body.count for r in p.records if isinstance(r.body, Readings)),
             not_before=self.not_before,
-            not_after=anchor.milestone.time
-            if anchor and self._outcome("ledger.milestone") is Outcome.OK
-            else None,
+            not_after=anchor.milestone.time if anchor and self._anchored() else None,
             gateway=p.checkpoint.origin if p.checkpoint else None,
             ledger=anchor.milestone.ledger.hex() if anchor else None,
             notes=tuple(self.notes),
         )
+
+
+def _named_period(p: Proof, first: PublicKey, rotations: Sequence[Record]) -> KeyPeriod | None:
+    """From where on the key is in force that the credential names and no rotation led to."""
+    key = p.credential.key if p.credential else None
+    if (
+        key is None
+        or key == first
+        or any(r.body.key == key for r in rotations if isinstance(r.body, Rotate))
+    ):
+        return None
+    used = (r for r in (*p.links, *p.opens, *p.records, *rotations) if r.signed.kid == key.kid)
+    at = min(used, key=lambda one: one.seq, default=None)
+    if at is None:
+        return KeyPeriod(limits.SEQ, key)
+    # its `open` need not be in the file: the key was in force before what is
+    return KeyPeriod(at.seq if at.kind is Kind.OPEN else max(at.seq - 1, 1), key)
 
 
 def _inclusion(confirmed: Confirmed) -> tuple[Outcome, str]:
@@ -445,10 +481,14 @@ def _fork_seq(first: Record, second: Record) -> int | None:
     """Where the two records fork, None if they do not."""
     if first.signed.kid != second.signed.kid:
         return None
+    if first.seq > second.seq:
+        first, second = second, first
     if first.seq == second.seq and first.id != second.id:
         return first.seq
     if first.seq + 1 == second.seq and second.prev != first.id:
         return first.seq
+    if first.kind is Kind.ROTATE and first.seq < second.seq:  # signed by the key that it replaced
+        return first.seq + 1
     return None
 
 

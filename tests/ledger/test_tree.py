@@ -1,0 +1,45 @@
+"""The tree that is kept as complete subtrees."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tallystick import merkle
+from tallystick_ledger import tree
+
+
+@given(st.lists(st.integers(0, 9), max_size=20), st.data())
+def test_equals_the_library_whatever_the_steps(steps: list[int], data: st.DataObject) -> None:
+    """A root or path that differs from RFC 9162's makes every proof of this ledger TAMPERED."""
+    nodes: dict[tuple[int, int], bytes] = {}
+    leaves: list[bytes] = []
+    sizes = [0]
+    for step in steps:
+        entries = [(len(leaves) + n).to_bytes(32, "big") for n in range(step)]
+        new = tree.grow(lambda *at: nodes[at], len(leaves), entries)
+        assert not set(new) & set(nodes), "a node is written once"
+        nodes.update(new)
+        leaves += map(merkle.leaf_hash, entries)
+        sizes.append(len(leaves))
+    for size in sizes:
+        assert merkle.root(leaves[:size]) == tree.root(lambda *at: nodes[at], size)
+    if leaves:
+        size = data.draw(st.sampled_from([size for size in sizes if size]))
+        index = data.draw(st.integers(0, size - 1))
+        path = tree.path(lambda *at: nodes[at], index, size)
+        assert merkle.inclusion_path(leaves[:size], index) == path
+
+
+def test_a_path_costs_reads_by_the_logarithm() -> None:
+    """At a million blocks a proof that reads all of them would take seconds and block the ledger."""
+    size, reads = 1_000_003, 0
+
+    def read(level: int, place: int) -> bytes:
+        nonlocal reads
+        reads += 1
+        return bytes(32)
+
+    tree.path(read, 654_321, size)
+    tree.root(read, size)
+    assert reads <= 3 * size.bit_length()
