@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from tallystick import proof
+from tallystick import proof, record
+from tallystick.body import Readings
+from tallystick.errors import TallystickError
+from tallystick.keys import SIGNATURE_BYTES
 from tallystick.proof import Proof
 
 
@@ -36,6 +39,13 @@ def rebuilt(parsed: Proof, *, without: int | None = None, flip: bool = False) ->
 
 
 def _flipped(raw: bytes) -> bytes:
-    """`raw` with the lowest bit of the last reading turned over: 21.53 °C becomes 21.52 °C."""
-    at = len(raw) - 64 - 2 - 1  # before the signature and its head stands the payload's last byte
-    return raw[:at] + bytes([raw[at] ^ 1]) + raw[at + 1 :]
+    """`raw` with the lowest bit of a reading turned over: 21.53 °C becomes 21.52 °C."""
+    readings = record.parse(raw).body
+    for at in range(len(raw) - SIGNATURE_BYTES - 1, 0, -1):
+        changed = raw[:at] + bytes([raw[at] ^ 1]) + raw[at + 1 :]
+        try:
+            if isinstance(readings, Readings) and record.parse(changed).body != readings:
+                return changed
+        except TallystickError:
+            continue  # that byte was no number's
+    raise ValueError("the record holds no reading")

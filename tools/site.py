@@ -4,8 +4,9 @@ The demo and the tests of the whole stand on it. What is started here is ended h
 on an error and on Ctrl-C. Single processes can be killed as a power cut would, and started again.
 
     with Site(Path("build/site")) as site:
-        site.set_up()
-        site.enrol("cold-room", bits=32)
+        site.make_keys()
+        site.start_services()
+        site.enrol("cold-room", bits=32, interval_ms=1000)
         site.start_board("cold-room")
 """
 
@@ -29,7 +30,6 @@ from tools.parts import LOOPBACK, ROOT, Broker, free_port
 
 BIN = ROOT / ".venv" / "bin"
 BOARD = ROOT / "firmware" / "virtual" / "board.py"
-ESP32_HEAP = "111k"  # of an ESP32 without PSRAM
 STOP_TIMEOUT_S = 8.0
 POLL_S = 0.2
 COMMAND_TIMEOUT_S = 90.0
@@ -207,10 +207,12 @@ class Site:
         wait_for("the gateway answers", lambda: self.ask("/healthz") is not None, 20)
 
     def enrol(self, name: str, *, bits: int, interval_ms: int, batch: int = 1) -> str:
-        """Have a new virtual board make its key, and enrol it; gives its id."""
+        """Lay out a virtual board, have it make its key, and enrol it; gives its id."""
+        board = self.folder / name
+        subprocess.run([sys.executable, BOARD, board, "--bits", str(bits), "--prepare"], check=True)
         command(
-            *("tally", "enrol", "--enrolment", self.enrolment, "--virtual", self.folder / name),
-            *("--bits", str(bits), "--name", name, "--gateway", self.gateway_line),
+            *("tally", "enrol", "--enrolment", self.enrolment, "--virtual", board),
+            *("--name", name, "--gateway", self.gateway_line),
             *("--broker", self.broker_address, "--interval", str(interval_ms)),
             *("--batch", str(batch)),
             home=self.home,
@@ -218,10 +220,9 @@ class Site:
         devices = json.loads(self.enrolment.read_text())["devices"]
         return str(next(one["id"] for one in devices if one["name"] == name))
 
-    def start_board(self, name: str, *, bits: int) -> Program:
-        """Start the virtual board of that name with the heap of an ESP32."""
-        words = ["--bits", str(bits), "--heap", ESP32_HEAP]
-        return self.start(name, [sys.executable, BOARD, self.folder / name, *words])
+    def start_board(self, name: str) -> Program:
+        """Start the virtual board of that name."""
+        return self.start(name, [sys.executable, BOARD, self.folder / name])
 
     def start(self, name: str, argv: Sequence[str | Path]) -> Program:
         """Start a process whose output goes to `<name>.log`; it ends with the site."""

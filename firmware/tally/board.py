@@ -1,0 +1,69 @@
+"""The board as a whole: what it holds from start to power-off, and how it comes up.
+
+Rules
+* `Board()` makes the key if the board has none, and refuses to come up with a key that it cannot trust.
+* A fault of the key, the settings or the storage is a state that the console can tell, not a crash.
+* `log` lines start with `# `: they never look like an answer of the console.
+"""
+
+from tally import hal, keys
+from tally.config import Config
+from tally.head import Head
+from tally.journal import Journal
+from tally.trust import Trust
+
+_BOOTS = "boots"
+_CONFIG = "config"
+
+
+class Board:
+    """store, config, key, trust, chain: see their modules. boots: count of starts."""
+
+    def __init__(self):
+        from tally.chain import Chain
+
+        self.store = hal.nvs()
+        self.config = Config()
+        self.key = keys.load(self.store)
+        if self.key is None:
+            from tally import birth
+
+            self.log("no key yet: making one")
+            self.key = birth.make(self.store, hal.Radio())
+        self.boots = hal.number(self.store, _BOOTS) + 1
+        self.store.set_i32(_BOOTS, self.boots)
+        self.store.commit()
+        self.trust = Trust(self.store)
+        limit = self.config["journal_kib"] * 1024
+        self.chain = Chain(self.store, self.key, Head(self.store), Journal(), limit)
+        self._digest = None
+
+    def log(self, text):
+        print("# " + text)
+
+    def digest(self):
+        """The agent digest; read once, because files do not change under a running agent."""
+        if self._digest is None:
+            from tally import identity
+
+            self._digest = identity.digest()
+        return self._digest
+
+    def fingerprint(self):
+        """(fingerprint, salt) over the identifiers of the hardware."""
+        from tally import identity
+
+        return identity.fingerprint(self.store, self.hardware())
+
+    def hardware(self):
+        """The list behind the fingerprint."""
+        return [bytes(hal.unique_id())]
+
+    def new_config(self):
+        """Whether the settings differ from those at the last call, reboots included."""
+        digest = self.config.digest()
+        if hal.blob(self.store, _CONFIG, 16) == digest:
+            return False
+        self.store.set_blob(_CONFIG, digest)
+        self.store.commit()
+        return True

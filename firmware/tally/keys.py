@@ -1,0 +1,57 @@
+"""The board's key: made on the board at the first start (`birth`), kept in non-volatile storage, never shown.
+
+Rules
+* Seed and public key are one entry, written once. A key is never overwritten.
+* A board whose stored public key is not that of its seed does not start: it would sign as somebody else.
+* The seed stays in one bytearray inside this class. No method returns it, and repr does not show it.
+"""
+
+from hashlib import sha256
+
+from tally import cose, hal
+
+ENTRY = "key"  # seed, public key: 64 bytes
+
+
+class KeyFault(Exception):
+    """The board has no key that it may use."""
+
+
+class Key:
+    """The key of this board.
+
+    public: 32 bytes. kid: 8 bytes; of the board's first key it is the device id.
+    """
+
+    def __init__(self, entry):
+        from tally import ed25519
+
+        self._seed = entry[:32]
+        self.public = bytes(entry[32:])
+        if ed25519.public(self._seed) != self.public:
+            raise KeyFault("the stored public key does not belong to the stored key")
+        self.kid = cose.kid(self.public)
+
+    def __repr__(self):
+        return "Key(%s)" % self.kid.hex()
+
+    def sign(self, typ, payload):
+        """Sign an encoded payload; (complete message, id). The signer knows `typ` kinds of object only."""
+        from tally import ed25519
+
+        signed = cose.to_be_signed(self.kid, typ, payload)
+        signature = ed25519.sign(self._seed, signed)
+        return cose.message(self.kid, typ, payload, signature), sha256(signed).digest()
+
+
+def load(store):
+    """The key in non-volatile storage, or None on a board that has never had one."""
+    entry = hal.blob(store, ENTRY, 64)
+    if entry is None:
+        try:
+            # An entry of another length is damage, not absence: a new key would hide it.
+            store.get_blob(ENTRY, bytearray(256))
+        except OSError:
+            return None
+        raise KeyFault("the stored key has another length")
+    return Key(entry)

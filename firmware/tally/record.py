@@ -1,0 +1,119 @@
+"""The payloads of the five kinds of record (docs/format.md, 4), as tuples for `cbor.encode`.
+
+Rules
+* Only the board's own code builds them, from typed arguments: bytes from outside are never signed.
+* head is the tuple (seq, prev, time): the place in the chain, the id of the record before (32 bytes) and
+  Unix seconds, or seconds since boot while the clock is not set.
+* Text is a byte string that holds UTF-8. Every value and difference lies within 64 bits.
+"""
+
+from hashlib import sha256
+
+from micropython import const
+
+MAX_OPEN_BYTES = const(256)  # a whole `open` record
+MAX_CHANNELS = const(16)
+_GENESIS = b"tallystick/v1/genesis\n"
+
+# clock sources
+CLOCK_UNSET = const(0)
+CLOCK_HAND = const(1)
+CLOCK_NTP = const(2)
+CLOCK_ACKNOWLEDGEMENT = const(5)
+
+# event codes
+CLOCK = const(0)
+DROPPED = const(1)
+PRUNED = const(2)
+ADOPTED = const(3)
+CONFIG = const(4)
+SENSOR = const(5)
+SENSOR_GOOD = const(0)
+SENSOR_FAILED = const(1)
+SENSOR_OUT_OF_RANGE = const(2)
+
+
+class RecordError(Exception):
+    """A value does not fit into a record."""
+
+
+def genesis_prev(public):
+    """`prev` of the record with seq 0."""
+    return sha256(_GENESIS + public).digest()
+
+
+def opened(
+    head, boots, version, digest, clock, fingerprint, channels, tick_ms, milestone, checkpoint
+):
+    """First record after a start. channels: [(name, unit, exponent)]; milestone: [ledger, id]; checkpoint:
+    [gateway, size, root]; both may be None."""
+    table = [[name.encode(), unit.encode(), exponent] for name, unit, exponent in channels]
+    if not 1 <= len(table) <= MAX_CHANNELS:
+        raise RecordError("1 to 16 channels are possible")
+    facts = (
+        0,
+        boots,
+        version.encode(),
+        digest,
+        clock,
+        fingerprint,
+        table,
+        tick_ms,
+        milestone,
+        checkpoint,
+    )
+    return head + facts
+
+
+def column(values):
+    """First non-null value, then differences to the last non-null one; None where there is none."""
+    last = 0
+    out = []
+    for value in values:
+        if value is None:
+            out.append(None)
+            continue
+        difference = value - last
+        if value >> 63 not in (0, -1) or difference >> 63 not in (0, -1):
+            raise RecordError("a value does not fit into 64 bits")
+        out.append(difference)
+        last = value
+    return out
+
+
+def readings(head, boot, interval, columns):
+    """boot: seq of the `open` in force. interval: ticks between readings, 0 for one reading, or a list of the
+    n-1 differences. columns: one list of n values (int or None) for each channel."""
+    return head + (1, boot, interval) + tuple(column(values) for values in columns)
+
+
+def beacon(head, milestone, checkpoint, nonce, queue):
+    """What follows in the chain is younger than the milestone. queue: records not acknowledged yet."""
+    return head + (2, milestone, checkpoint, nonce, queue)
+
+
+def event(head, code, arguments):
+    """Something that happened to the board; the arguments are those of the code's table."""
+    return head + (3, code) + tuple(arguments)
+
+
+def place(payload):
+    """(seq, prev) of an encoded payload of this board: an array that starts with seq and a 32-byte prev."""
+    # The array head is one byte up to 23 elements, else two.
+    at = 2 if payload[0] == 0x98 else 1
+    info = payload[at] & 31
+    at += 1
+    if info < 24:
+        seq = info
+    else:
+        size = 1 << (info - 24)
+        seq = int.from_bytes(payload[at : at + size], "big")
+        at += size
+    return seq, bytes(payload[at + 2 : at + 34])
+
+
+def size_of_open(*arguments):
+    """Bytes of the whole record that `opened` with these arguments becomes."""
+    from tally import cbor, cose
+
+    return len(cose.message(bytes(8), cose.RECORD, cbor.encode(opened(*arguments)), bytes(64)))

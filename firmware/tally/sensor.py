@@ -1,0 +1,116 @@
+"""What a sensor is to the agent, and how readings are gathered into one record.
+
+A sensor is a class `Sensor` in the module that the setting `sensor` names:
+
+    channels   [(name, SenML unit, decimal exponent)], 1 to 16, fixed for life
+    read()     one integer for each channel, in that order; None where there is no value.
+               Value = integer x 10^exponent. It returns within a second.
+
+Rules
+* A failed channel is None in the record and an event at the first failure, another one at recovery. A driver
+  that raises has failed in all channels; the agent goes on.
+* Times are ticks since the first reading of the batch. Evenly spaced readings are stated as one interval.
+"""
+
+from tally import hal, record
+
+_LATE = ((1 << 40) - 1, bytes(32), 1 << 33)  # the longest head of a record
+_BLANK = bytes(16)
+_RANGE = 1 << 62  # every difference of two values then fits into 64 bits
+
+
+class SensorError(Exception):
+    """There is no sensor that the agent could use."""
+
+
+def load(module):
+    """The sensor that the module defines. Raises SensorError."""
+    try:
+        sensor = __import__(module, None, None, ("Sensor",)).Sensor()
+        channels = sensor.channels
+        size = record.size_of_open(
+            _LATE, 1 << 31, "0.0.0", _BLANK, 0, _BLANK, channels, 65536, None, None
+        )
+    except Exception as error:  # a driver is anybody's code
+        raise SensorError("no sensor %s: %r" % (module, error)) from None
+    if size > record.MAX_OPEN_BYTES:
+        raise SensorError("the channels of %s are too many or too long" % module)
+    return sensor
+
+
+def tick_ms(interval_ms):
+    """The tick that states this interval without a remainder, as coarse as possible."""
+    for tick in (1000, 100, 10):
+        if interval_ms % tick == 0:
+            return tick
+    return 1
+
+
+class Batch:
+    """Readings until they are signed. start: (Unix s or uptime s) of the first."""
+
+    def __init__(self, channels, tick):
+        self._tick = tick
+        self._channels = channels
+        self.clear()
+
+    def clear(self):
+        self.columns = [[] for _ in range(self._channels)]
+        self._times = []
+        self._first_ms = 0
+        self.start = None
+
+    def __len__(self):
+        return len(self._times)
+
+    def add(self, values, time):
+        now = hal.ticks_ms()
+        if not self._times:
+            self._first_ms = now
+            self.start = time
+        elapsed = hal.ticks_diff(now, self._first_ms)
+        self._times.append((elapsed + self._tick // 2) // self._tick)
+        for column, value in zip(self.columns, values):
+            column.append(value)
+
+    def interval(self):
+        """Ticks between readings: 0 for one, a number, or the list of differences."""
+        times = self._times
+        steps = [times[i + 1] - times[i] for i in range(len(times) - 1)]
+        if not steps:
+            return 0
+        return steps[0] if all(step == steps[0] for step in steps) else steps
+
+
+def measure(sensor):
+    """(values, statuses) of one reading: what is no integer within 62 bits becomes None and has a status."""
+    count = len(sensor.channels)
+    try:
+        values = tuple(sensor.read())
+    except Exception:  # a driver is anybody's code, and a loose cable is an OSError
+        values = ()
+    clean = []
+    statuses = []
+    for channel in range(count):
+        value = values[channel] if len(values) == count else None
+        status = record.SENSOR_GOOD
+        if not isinstance(value, int):
+            value, status = None, record.SENSOR_FAILED
+        elif not -_RANGE < value < _RANGE:
+            value, status = None, record.SENSOR_OUT_OF_RANGE
+        clean.append(value)
+        statuses.append(status)
+    return clean, statuses
+
+
+class Watch:
+    """How each channel was at the last reading, so that a change becomes one event."""
+
+    def __init__(self, channels):
+        self._last = [record.SENSOR_GOOD] * channels
+
+    def changes(self, statuses):
+        """[(channel, status)] for what is different from the reading before."""
+        found = [(i, status) for i, status in enumerate(statuses) if status != self._last[i]]
+        self._last = statuses
+        return found

@@ -1,0 +1,273 @@
+"""A Tallystick board without hardware: the agent of a real one, on MicroPython's unix port.
+
+It is a simulator, and says so (`board` in the console's `info`). What is simulated is the chip: `machine`,
+`network` and `esp32` in modules/. All the rest is what a board runs, from the same compiled files: the key is
+made on it, its records are as good as a board's, and its key is as badly kept as any file.
+
+    python firmware/virtual/board.py DIR                  console on stdin and stdout
+    python firmware/virtual/board.py DIR --pty DIR/tty    console on a serial port of that name
+    python firmware/virtual/board.py DIR --bits 32        with the integers and the heap of an ESP32
+    python firmware/virtual/board.py DIR --prepare        lay it out, remember --bits and --heap, and end
+
+DIR/flash       the board's file system: the agent, settings, records
+DIR/nvs.json    non-volatile storage: the key, the head of the chain, the owner
+DIR/unique_id   the chip's number
+DIR/chip.json   width of a word and heap, as last asked for: a chip does not change by itself
+DIR/world.json  what the tester does to the world: {"radio": "off"}, {"clock": "host"}; see modules/
+
+Rules
+* Without --pty this process becomes the board: killing it, with any signal and at any moment, is a power cut.
+* With --pty this process is the USB cable: it copies bytes, throws away what nobody listens to, and starts the
+  board again when it resets (status 64) or wakes up (65). When the cable dies, the board dies.
+* Only the agent's own files are written into DIR/flash, and only those that changed.
+* One board in one folder: a second one is refused while the first runs.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import ctypes
+import fcntl
+import json
+import os
+import select
+import shlex
+import shutil
+import signal
+import subprocess
+import sys
+import termios
+import time
+import tty
+from pathlib import Path
+from types import FrameType
+
+HERE = Path(__file__).resolve().parent
+ROOT = HERE.parent.parent
+sys.path.insert(0, str(ROOT))
+
+from firmware import build as firmware_build  # noqa: E402 - found where this file stands
+
+PROGRAMS = {64: ("TALLY_MICROPYTHON", "micropython"), 32: ("TALLY_MICROPYTHON32", "micropython32")}
+ARCHITECTURES = {64: {"x86_64": "x64"}, 32: {}}
+ARCHITECTURE_32 = "armv7emdp"
+HEAP = {64: "1m", 32: "111k"}
+STATUS_RESET = 64
+STATUS_DEEPSLEEP = 65
+PR_SET_PDEATHSIG = 1
+PIECE_BYTES = 4096
+
+
+class BoardError(Exception):
+    """The virtual board cannot be started; the text says why."""
+
+
+def chip(folder: Path, bits: int | None, heap: str | None) -> tuple[int, str]:
+    """The board's word width and heap: what is asked for now, else what was asked for last."""
+    path = folder / "chip.json"
+    try:
+        known = json.loads(path.read_text())
+        before = (int(known["bits"]), str(known["heap"]))
+    except (OSError, ValueError, KeyError, TypeError):
+        before = (64, HEAP[64])
+    width = bits or before[0]
+    if width not in HEAP:
+        message = f"{str(path)!r} names {width} bits\nhint: give --bits 32 or --bits 64"
+        raise BoardError(message)
+    size = heap or (before[1] if width == before[0] else HEAP[width])
+    if (width, size) != before or not path.exists():
+        beside = path.with_suffix(".new")
+        beside.write_text(json.dumps({"bits": width, "heap": size}))
+        beside.replace(path)
+    return width, size
+
+
+def micropython(bits: int) -> list[str]:
+    """How MicroPython is started on this machine."""
+    variable, name = PROGRAMS[bits]
+    named = os.environ.get(variable)
+    if named:
+        return shlex.split(named)
+    ours = ROOT / ".parts" / "bin" / name
+    if ours.is_file():
+        return [str(ours)]
+    found = shutil.which(name)
+    if found is None:
+        message = f"no {name} on this machine\nhint: make setup, or name it in {variable}"
+        raise BoardError(message)
+    return [found]
+
+
+def architecture(bits: int) -> str:
+    """mpy-cross's name of the machine that this MicroPython runs on."""
+    if bits == 32:
+        return ARCHITECTURE_32
+    return ARCHITECTURES[64].get(os.uname().machine, "none")
+
+
+def flash(folder: Path, bits: int) -> Path:
+    """Put the compiled agent on the board's file system, like a programmer would. Returns the file system."""
+    try:
+        built = firmware_build.build(architecture(bits))
+    except firmware_build.BuildError as error:
+        raise BoardError(str(error)) from error
+    target = folder / "flash"
+    target.mkdir(parents=True, exist_ok=True)
+    wanted = {path.relative_to(built) for path in built.rglob("*") if path.is_file()}
+    wanted = {path for path in wanted if not path.name.startswith(".")}
+    for name in wanted:
+        content = (built / name).read_bytes()
+        place = target / name
+        if not place.is_file() or place.read_bytes() != content:
+            place.parent.mkdir(parents=True, exist_ok=True)
+            place.write_bytes(content)
+    for root in ("lib", "sensors", "tally"):
+        for path in (target / root).rglob("*"):
+            if path.is_file() and path.relative_to(target) not in wanted:
+                path.unlink()
+    settings = target / "config.json"
+    if not settings.exists():
+        settings.write_text(json.dumps({"sensor": "virtual_sensor"}))
+    return target
+
+
+def lock(folder: Path) -> int:
+    """Take the board's folder for this process and its children; the descriptor holds it."""
+    descriptor = os.open(folder / "lock", os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        message = f"a board runs in {str(folder)!r} already"
+        raise BoardError(message) from error
+    os.set_inheritable(descriptor, True)
+    return descriptor
+
+
+def command(bits: int, heap: str) -> list[str]:
+    """The argument list of the running board."""
+    try:
+        rom = firmware_build.build_rom(architecture(bits))
+    except firmware_build.BuildError as error:
+        raise BoardError(str(error)) from error
+    return [*micropython(bits), "-X", f"heapsize={heap}", str(rom / "start.py")]
+
+
+def _die_with_parent() -> None:
+    """In the child: a cable that is killed must not leave a board behind (Linux)."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+class Cable:
+    """A pseudo-terminal with the board on the one side and, sometimes, a host on the other."""
+
+    def __init__(self, link: Path) -> None:
+        self.ours, theirs = os.openpty()
+        tty.setraw(theirs, termios.TCSANOW)
+        tty.setraw(self.ours, termios.TCSANOW)
+        self._link = link
+        with contextlib.suppress(FileNotFoundError):
+            link.unlink()
+        link.symlink_to(os.ttyname(theirs))
+        # With our own copy closed, the pseudo-terminal tells us whether a host has it open.
+        os.close(theirs)
+
+    def close(self) -> None:
+        with contextlib.suppress(FileNotFoundError):
+            self._link.unlink()
+        os.close(self.ours)
+
+    def carry(self, board: subprocess.Popen[bytes]) -> int:
+        """Copy bytes until the board ends; its status."""
+        if board.stdin is None or board.stdout is None:
+            raise BoardError("the board has no console")
+        to_board, from_board = board.stdin.fileno(), board.stdout.fileno()
+        os.set_blocking(self.ours, False)
+        poll = select.poll()
+        poll.register(from_board, select.POLLIN)
+        while True:
+            events = dict(poll.poll(20))
+            if events.get(from_board):
+                data = os.read(from_board, PIECE_BYTES)
+                if not data:
+                    return board.wait()
+                # without a host this fails, as a cable with nobody at its end
+                with contextlib.suppress(OSError):
+                    os.write(self.ours, data)
+            try:
+                typed = os.read(self.ours, PIECE_BYTES)
+            except OSError:
+                continue  # nobody there, or nothing typed
+            with contextlib.suppress(BrokenPipeError):
+                os.write(to_board, typed)
+
+
+def run_on_cable(argv: list[str], target: Path, link: Path, descriptor: int) -> int:
+    """Run the board behind a serial port, through its resets and sleeps."""
+    cable = Cable(link)
+    board: subprocess.Popen[bytes] | None = None
+
+    def end(number: int, frame: FrameType | None) -> None:
+        if board is not None:
+            board.kill()
+        raise SystemExit(0)
+
+    signal.signal(signal.SIGTERM, end)
+    print(f"virtual board (simulator) on {link}", file=sys.stderr, flush=True)
+    try:
+        while True:
+            board = subprocess.Popen(
+                argv,
+                cwd=target,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                pass_fds=(descriptor,),
+                preexec_fn=_die_with_parent,
+            )
+            status = cable.carry(board)
+            if status == STATUS_DEEPSLEEP:
+                state = json.loads((target.parent / "reset.json").read_text())
+                time.sleep(state["wake_ms"] / 1000)
+            elif status != STATUS_RESET:
+                return status
+    except KeyboardInterrupt:
+        return 130
+    finally:
+        if board is not None:
+            board.kill()
+            board.wait()
+        cable.close()
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description="Run a virtual Tallystick board (a simulator).")
+    parser.add_argument("dir", type=Path, help="the board's folder; made if it is not there")
+    parser.add_argument(
+        "--bits", type=int, choices=(32, 64), help="width of a machine word; 64 for a new board"
+    )
+    parser.add_argument("--heap", help="size of the heap; 111k with 32 bits, 1m with 64")
+    parser.add_argument("--prepare", action="store_true", help="lay the board out and end")
+    parser.add_argument("--pty", type=Path, metavar="LINK", help="put the console on a serial port")
+    arguments = parser.parse_args()
+    folder: Path = arguments.dir
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        descriptor = lock(folder)
+        bits, heap = chip(folder, arguments.bits, arguments.heap)
+        argv = command(bits, heap)
+        target = flash(folder, bits)
+    except (BoardError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    if arguments.prepare:
+        return 0
+    if arguments.pty is not None:
+        return run_on_cable(argv, target, arguments.pty, descriptor)
+    print("virtual board (simulator)", file=sys.stderr, flush=True)
+    os.chdir(target)
+    os.execvp(argv[0], argv)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,65 @@
+"""The Wi-Fi station of the virtual board: in its air is the network of the host.
+
+`world.json` changes the air while the board runs: `{"radio": "broken"}` and the radio does not come on,
+`{"radio": "off"}` and there is no network, `{"password": "..."}` and only that password lets one in.
+
+Rules
+* Nothing is connected before `active(True)`; `connect` on a station that is off is an error, as documented.
+* A station that was never told a network finds the host's: so a board runs without a `wifi` setting.
+"""
+
+from machine import unique_id, world
+
+STA_IF = 0
+AP_IF = 1
+STAT_IDLE = 1000
+STAT_CONNECTING = 1001
+STAT_GOT_IP = 1010
+STAT_NO_AP_FOUND = 201
+STAT_WRONG_PASSWORD = 202
+
+_NOT_STARTED = (0x3002, "Wifi Not Started")
+
+
+class WLAN:
+    def __init__(self, interface=STA_IF):
+        if interface != STA_IF:
+            raise ValueError("the virtual board is no access point")
+        self._active = False
+        self._password = None
+
+    def active(self, on=None):
+        if on is not None:
+            self._active = bool(on) and world().get("radio") != "broken"
+        return self._active
+
+    def connect(self, ssid=None, key=None):
+        if not self._active:
+            raise OSError(*_NOT_STARTED)
+        self._password = key
+
+    def disconnect(self):
+        self._password = None
+
+    def status(self):
+        if not self._active:
+            return STAT_IDLE
+        air = world()
+        if air.get("radio") == "off":
+            return STAT_NO_AP_FOUND
+        if "password" in air and air["password"] != self._password:
+            return STAT_WRONG_PASSWORD
+        return STAT_GOT_IP
+
+    def isconnected(self):
+        return self.status() == STAT_GOT_IP
+
+    def ifconfig(self):
+        up = self.isconnected()
+        address = "127.0.0.1" if up else "0.0.0.0"
+        return address, "255.0.0.0" if up else "0.0.0.0", address, address
+
+    def config(self, name):
+        if name == "mac":
+            return unique_id()
+        raise ValueError("unknown config param")

@@ -1,0 +1,23 @@
+"""The gateway: MQTT in, Merkle log, anchors out (docs/format.md, sections 5 to 8 and 13).
+
+What stands where::
+
+    folder       what lies in the data folder, its lock, files that are whole or not there
+    store        SQLite: the truth about what was admitted
+    enrolment    which devices may speak, and the owner's grant
+    intake       one message in, one outcome out; a batch is one transaction
+    log, tiles   the Merkle tree over all admitted records, as C2SP tlog-tiles
+    checkpoints  signs the tree's size and root, and never two trees that fork
+    acks         tells the boards what is durable here
+    anchors      posts checkpoints to the ledger and keeps what it answers
+    verified     the newest readings, for dashboards
+    proofs       the .tally file of some records
+    fsck         computes everything again from the stored bytes
+    mqtt, http   the two doors
+    writer       the one thread that changes anything
+
+Rules: persist, then acknowledge. Verified bytes are stored as they came. Nothing that a message
+holds ends the service.
+"""
+
+from __future__ import annotations

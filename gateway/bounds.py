@@ -1,0 +1,36 @@
+"""Every size, count and time of the gateway that an outsider could drive up, in one place.
+
+Sizes of the formats themselves stand in `tallystick.limits`. Bytes unless the name says otherwise.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+INBOX_MESSAGES: Final = 4_096  # received, not yet in a transaction
+BATCH_MESSAGES: Final = 512  # in one transaction
+QUARANTINE_ROWS: Final = 10_000  # rejected messages kept, of all senders together
+QUARANTINE_BYTES: Final = 16 * 2**20
+QUARANTINE_PREFIX: Final = 256  # of a message that is too long to look into
+TOPIC_CHARACTERS: Final = 256  # of a topic, where one is kept
+DETAIL_CHARACTERS: Final = 512
+EVIDENCE_RECORDS: Final = 1_024  # forks and disowned records logged for one device
+ENROLMENT_BYTES: Final = 64 * 2**20
+HIGH_WATER_BYTES: Final = 2**20
+NONCES: Final = 8  # of the newest acknowledgements to one device
+TIPS: Final = 8  # in the ledger's list
+TIPS_BYTES: Final = 1_024
+PENDING_ANCHORS: Final = 8
+MILESTONES: Final = 10_000  # newest ones kept, besides those that a record names
+CHECKPOINTS: Final = 1_000  # newest ones kept; anchored ones live on in their anchors
+PROOF_RECORDS: Final = 100_000  # in one proof file
+HTTP_PROOF_RECORDS: Final = 10_000  # in one proof file that is asked for over HTTP
+HTTP_ROWS: Final = 1_000  # in one answer
+HTTP_CONNECTIONS: Final = 64
+
+ACK_INTERVAL_S: Final = 1.0  # docs/format.md, section 6: at most one a second for a device
+REJECTED_INTERVAL_S: Final = 1.0  # the same for `rejected`
+RESUBMIT_S: Final = 30.0  # a pending anchor is shown to the ledger again
+REBUILD_S: Final = 2.0  # a rejected anchor is built anew, at the earliest
+STATE_INTERVAL_S: Final = 30.0
+RETRY_S: Final = 1.0  # after a failed transaction

@@ -1,0 +1,189 @@
+"""The Merkle log: appends leaves, writes their tiles, and knows its own root.
+
+The database is the truth; this is derived from it after each commit, and before a checkpoint that
+covers it is signed.
+
+1. A full tile is written once: a temporary file, fsync, rename. Partial tiles are written for
+   published sizes only.
+2. The right edge stays in memory: one unfinished tile for each level, and the stack of full
+   subtrees. So an append costs one to two hashes (amortised) and the root one hash for each binary
+   digit of the size.
+3. `Log.open` puts back what a crash has left out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Final
+
+from tallystick import merkle
+from tallystick_gateway.folder import write_whole
+from tallystick_gateway.tiles import (
+    FULL_BYTES,
+    HEIGHT,
+    WIDTH,
+    Entries,
+    Tiles,
+    bundle,
+    partials,
+    split,
+    tile_path,
+)
+
+__all__ = ["Log"]
+
+# Full bundles that are read at a start. Older ones were whole when the one after them was written;
+# `fsck` reads them all.
+_BUNDLES_READ: Final = 16
+
+
+class Log(Tiles):
+    """The log as its one writer sees it. `size` counts leaves."""
+
+    def __init__(self, folder: Path, entries: Entries) -> None:
+        super().__init__(folder, entries)
+        self.size = 0
+        self._edge: list[list[bytes]] = []  # by level: the hashes of its unfinished tile
+        self._stack: list[bytes] = []  # roots of the full subtrees, largest first
+        self._partials: set[Path] = set()  # partial files on disk
+        self._written: set[Path] = set()  # those of them that are ours and whole
+
+    @classmethod
+    def open(cls, folder: Path, entries: Entries, size: int, *, rebuild: bool = False) -> Log:
+        """The log of `size` leaves; tiles that are missing or torn are written again, with
+        `rebuild` all of them.
+        """
+        log = cls(folder, entries)
+        log._restore(size, rebuild)
+        return log
+
+    def held(self, level: int, n: int, length: int) -> bytes | None:
+        """The unfinished tiles come from memory, all others from disk."""
+        if n == self.size >> (HEIGHT * (level + 1)) and level < len(self._edge):
+            edge = b"".join(self._edge[level])
+            return edge[:length] if len(edge) >= length else None
+        return super().held(level, n, length)
+
+    def append(self, leaves: Sequence[bytes]) -> None:
+        """Take committed leaves into the tree; full tiles are on disk when it returns."""
+        for leaf in leaves:
+            leaf_hash = merkle.leaf_hash(leaf)
+            self._push(leaf_hash)
+            self._into_tile(0, leaf_hash)
+            self.size += 1
+
+    def root(self) -> bytes:
+        """The root of the whole tree."""
+        if not self._stack:
+            return merkle.EMPTY_ROOT
+        root = self._stack[-1]
+        for left in reversed(self._stack[:-1]):
+            root = merkle.node_hash(left, root)
+        return root
+
+    def publish(self) -> None:
+        """Write the partial tiles of the present size, which a checkpoint is about to cover."""
+        fresh: set[Path] = set()
+        for level, edge in enumerate(self._edge):
+            if edge:
+                n = self.size >> (HEIGHT * (level + 1))
+                fresh.add(self._write(tile_path(level, n, len(edge)), b"".join(edge)))
+        width = self.size % WIDTH
+        if width:
+            name = tile_path("entries", self.size // WIDTH, width)
+            fresh.add(self._write(name, bundle(self.entries(self.size - width, self.size))))
+        for path in self._partials - fresh:
+            path.unlink(missing_ok=True)
+            with suppress(OSError):  # another width is in there
+                path.parent.rmdir()
+        self._partials = self._written = fresh
+
+    # ---- the right edge
+
+    def _push(self, subtree: bytes) -> None:
+        index = self.size
+        while index & 1:
+            subtree = merkle.node_hash(self._stack.pop(), subtree)
+            index >>= 1
+        self._stack.append(subtree)
+
+    def _into_tile(self, level: int, value: bytes) -> None:
+        if level == len(self._edge):
+            self._edge.append([])
+        edge = self._edge[level]
+        edge.append(value)
+        if len(edge) < WIDTH:
+            return
+        n = self.size >> (HEIGHT * (level + 1))
+        if level == 0:
+            first = n * WIDTH
+            self._write(tile_path("entries", n), bundle(self.entries(first, first + WIDTH)))
+        self._write(tile_path(level, n), b"".join(edge))
+        self._edge[level] = []
+        self._into_tile(level + 1, merkle.root(edge))
+
+    def _write(self, name: str, data: bytes) -> Path:
+        path = self.folder / name
+        if path not in self._written:
+            write_whole(path, data)
+        return path
+
+    # ---- after a start
+
+    def _restore(self, size: int, rebuild: bool) -> None:
+        self.size = size
+        self._restore_bundles(size // WIDTH, rebuild)
+        level = 0
+        while size >> (HEIGHT * level):
+            full, width = divmod(size >> (HEIGHT * level), WIDTH)
+            for n in range(full):
+                path = self.folder / tile_path(level, n)
+                if rebuild or _length(path) != FULL_BYTES:
+                    write_whole(path, self.derived(level, n, WIDTH))
+            self._edge.append(split(self.derived(level, full, width)))
+            level += 1
+        self._stack = self._subtrees(size)
+        self._sweep()
+
+    def _restore_bundles(self, full: int, rebuild: bool) -> None:
+        for n in range(full):
+            path = self.folder / tile_path("entries", n)
+            if not rebuild and n < full - _BUNDLES_READ and _length(path):
+                continue
+            data = bundle(self.entries(n * WIDTH, n * WIDTH + WIDTH))
+            if rebuild or _content(path) != data:
+                write_whole(path, data)
+
+    def _subtrees(self, size: int) -> list[bytes]:
+        stack: list[bytes] = []
+        start = 0
+        for height in range(size.bit_length() - 1, -1, -1):
+            if size >> height & 1:
+                stack.append(self.subtree(start, start + (1 << height)))
+                start += 1 << height
+        return stack
+
+    def _sweep(self) -> None:
+        """Remember which partial files there are, so that the next checkpoint removes them."""
+        for level in [*range(len(self._edge)), "entries"]:
+            above = 0 if isinstance(level, str) else level
+            n = self.size >> (HEIGHT * (above + 1))
+            for index in {n, n - 1} - {-1}:
+                for width in partials(self.folder, level, index):
+                    self._partials.add(self.folder / tile_path(level, index, width))
+
+
+def _length(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0
+
+
+def _content(path: Path) -> bytes | None:
+    try:
+        return path.read_bytes()
+    except OSError:
+        return None

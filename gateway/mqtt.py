@@ -1,0 +1,208 @@
+"""The door to the broker: a persistent session in which nothing is acknowledged before it is
+durable.
+
+* QoS 1, a client id that is the gateway's own, and no clean session: what comes while we are away
+  waits at the broker.
+* paho's `manual_ack`: the PUBACK for a message goes out when `Inbound.acknowledge` is called, which
+  the writer does after its commit. Whatever was not acknowledged comes again; the chain rules make
+  that harmless.
+* A full inbox holds the network thread, and with it the broker.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import paho.mqtt.client as paho
+import structlog
+from paho.mqtt.enums import CallbackAPIVersion
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.properties import Properties
+
+from tallystick import limits
+from tallystick_gateway import bounds
+
+__all__ = ["Broker", "Connected", "Inbound", "Login", "Subscribed"]
+
+log = structlog.get_logger()
+
+KEEPALIVE_S: Final = 30
+RECONNECT_MAX_S: Final = 8
+SESSION_EXPIRY_S: Final = 30 * 86_400
+_FULL_WAIT_S: Final = 0.2
+_STOP_WAIT_S: Final = 1.0
+_LARGEST: Final = limits.RECEIPT_BYTES  # of anything that we read
+
+
+@dataclass(frozen=True)
+class Login:
+    """Where the broker is and who we are to it. The password is in no representation."""
+
+    host: str
+    port: int
+    client_id: str
+    user: str | None = None
+    password: str | None = None
+    ca_file: str | None = None
+
+    def __repr__(self) -> str:
+        return f"Login({self.host}:{self.port} as {self.client_id})"
+
+
+@dataclass(frozen=True)
+class Inbound:
+    """A message as it came; `payload` is cut if `length` is above all that we read."""
+
+    topic: str
+    payload: bytes
+    length: int
+    qos: int
+    mid: int
+    retained: bool
+    connection: int
+
+
+@dataclass(frozen=True)
+class Connected:
+    """The broker has let us in."""
+
+
+@dataclass(frozen=True)
+class Subscribed:
+    """The broker has answered our subscriptions."""
+
+
+class Broker:
+    """The connection. Everything that happens is put into `inbox`, in order."""
+
+    def __init__(
+        self,
+        login: Login,
+        filters: Sequence[str],
+        will: tuple[str, bytes],
+        maximum: int = bounds.INBOX_MESSAGES,
+    ) -> None:
+        self.inbox: queue.Queue[Inbound | Connected | Subscribed] = queue.Queue(maximum)
+        self.is_connected = False
+        self.dropped = 0
+        self._login = login
+        self._filters = filters
+        self._connection = 0
+        self._guard = threading.Lock()
+        self._stopping = threading.Event()
+        self._client = paho.Client(
+            CallbackAPIVersion.VERSION2,
+            client_id=login.client_id,
+            protocol=paho.MQTTv5,
+            manual_ack=True,
+        )
+        if login.user:
+            self._client.username_pw_set(login.user, login.password)
+        if login.ca_file:
+            self._client.tls_set(ca_certs=login.ca_file)
+        self._client.will_set(will[0], will[1], qos=1, retain=True)
+        self._client.reconnect_delay_set(1, RECONNECT_MAX_S)
+        self._client.on_connect = self._on_connect
+        self._client.on_disconnect = self._on_disconnect
+        self._client.on_subscribe = self._on_subscribe
+        self._client.on_message = self._on_message
+
+    def start(self) -> None:
+        """Connect, and connect again whenever it breaks, in a thread of its own."""
+        properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
+        properties.SessionExpiryInterval = SESSION_EXPIRY_S
+        self._client.connect_async(
+            self._login.host,
+            self._login.port,
+            keepalive=KEEPALIVE_S,
+            clean_start=False,
+            properties=properties,
+        )
+        self._client.loop_start()
+
+    def stop(self) -> None:
+        """Leave in good order; the session waits for us at the broker."""
+        self._stopping.set()
+        self._client.disconnect()
+        # a connection attempt under way may take longer than we want to wait
+        end = threading.Thread(target=self._client.loop_stop, daemon=True)
+        end.start()
+        end.join(_STOP_WAIT_S)
+
+    def publish(self, topic: str, payload: bytes, *, retain: bool = False) -> bool:
+        """QoS 1; False and nothing kept while there is no connection: the caller says it again
+        after `Connected`.
+        """
+        if not self.is_connected:
+            return False
+        self._client.publish(topic, payload, qos=1, retain=retain)
+        return True
+
+    def acknowledge(self, message: Inbound) -> None:
+        """The PUBACK, if the connection still is the one that it came on: packet ids start anew
+        with each session.
+        """
+        if message.qos == 0:
+            return
+        with self._guard:
+            if message.connection == self._connection:
+                self._client.ack(message.mid, message.qos)
+
+    # ---- callbacks, in paho's thread
+
+    def _on_connect(self, _c: Any, _u: Any, _flags: Any, reason: Any, _p: Any) -> None:
+        if reason.is_failure:
+            log.error("the broker refuses us", reason=str(reason))
+            return
+        self._put(Connected())
+        self.is_connected = True
+        self._client.subscribe([(topic, 1) for topic in self._filters])
+        log.info("connected", broker=f"{self._login.host}:{self._login.port}")
+
+    def _on_disconnect(self, _c: Any, _u: Any, _flags: Any, reason: Any, _p: Any) -> None:
+        self.is_connected = False
+        with self._guard:
+            self._connection += 1
+        if not self._stopping.is_set():
+            log.warning("connection lost", reason=str(reason))
+
+    def _on_subscribe(self, _c: Any, _u: Any, _mid: int, reasons: Any, _p: Any) -> None:
+        refused = [str(reason) for reason in reasons if reason.is_failure]
+        if refused:
+            # without them we are blind to our own past, so nothing is signed: see `writer`
+            log.error("the broker refuses a subscription", reasons=refused, hint="check its ACL")
+            return
+        self._put(Subscribed())
+
+    def _on_message(self, _c: Any, _u: Any, message: paho.MQTTMessage) -> None:
+        try:
+            topic = message.topic
+        except UnicodeDecodeError:
+            topic = ""
+        most = limits.RECORD_BYTES if topic.endswith("/up") else _LARGEST
+        self._put(
+            Inbound(
+                topic,
+                bytes(message.payload[:most]),
+                len(message.payload),
+                message.qos,
+                message.mid,
+                message.retain,
+                self._connection,
+            )
+        )
+
+    def _put(self, event: Inbound | Connected | Subscribed) -> None:
+        while not self._stopping.is_set():
+            try:
+                self.inbox.put(event, timeout=_FULL_WAIT_S)
+                return
+            except queue.Full:
+                # QoS 0 has no flow control, so it is the only thing that can be dropped, and may be
+                if isinstance(event, Inbound) and event.qos == 0:
+                    self.dropped += 1
+                    return

@@ -1,0 +1,3 @@
+"""One file a command: options in, calls, facts out."""
+
+from __future__ import annotations

@@ -1,0 +1,260 @@
+"""Enrolment of one board: proof that it holds its key, credential, owner, grant, settings, first head, enrolment file.
+
+Rules
+* Nothing is written anywhere before the board has signed a challenge made for this moment.
+* The board comes first, the enrolment file last: a board in the file is complete. A command that was cut short is
+  repeated.
+* What is right already is not touched: the second enrolment of a board changes nothing, and says so.
+* `genesis` is said once in a board's life. A board in the file without a head has lost it; an acknowledgement gives
+  it back.
+
+A credential is valid from an hour before it is made, because it is judged by the ledger's clock, which may lag
+behind ours.
+"""
+
+from __future__ import annotations
+
+import json
+import secrets
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+from tallystick import credential, did, message
+from tallystick.errors import KeyRefusedError, TallystickError
+from tallystick.keys import PrivateKey
+from tallystick.message import Challenge, Grant
+from tallystick_host import files
+from tallystick_host.console import BoardRefusedError, Console
+from tallystick_host.enrolment import Device, Enrolment
+from tallystick_host.errors import RefusedError, UndoneError, UseError
+from tallystick_host.words import shown
+
+__all__ = ["CLOCK_SLACK_S", "Enrolled", "Settings", "challenge", "enrol", "start"]
+
+CLOCK_SLACK_S: Final = 3600
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What to set on the board; None leaves a setting as it is. `interval_ms`: milliseconds between readings."""
+
+    broker_host: str | None = None
+    broker_port: int | None = None
+    interval_ms: int | None = None
+    batch: int | None = None
+
+    def wanted(self) -> dict[str, object]:
+        """Those that are given, by the board's names."""
+        return {name: value for name, value in vars(self).items() if value is not None}
+
+
+@dataclass
+class Enrolled:
+    """What became of a board. `done`: what was changed, in words; empty if all was right already."""
+
+    device: Device
+    next: int | None
+    done: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+
+def challenge(console: Console, nonce: bytes) -> Challenge:
+    """Have the board sign `nonce` (16 bytes), and check that it is this board's own, fresh signature."""
+    answer = console.ask(f"challenge {nonce.hex()}")
+    try:
+        raw = bytes.fromhex(answer)
+    except ValueError as error:
+        raise UndoneError(
+            "the answer to the challenge is not hexadecimal", code="challenge.form"
+        ) from error
+    try:
+        signed = message.parse_challenge(raw)
+    except KeyRefusedError as error:
+        raise RefusedError(
+            f"the board's key is refused: {error.detail}", code=error.code
+        ) from error
+    except TallystickError as error:
+        raise UndoneError(
+            f"the board's answer is no signed challenge: {error.detail}", code="challenge.form"
+        ) from error
+    try:
+        signed.signed.verify(signed.key)
+    except TallystickError as error:
+        raise RefusedError(f"the board's answer: {error.detail}", code=error.code) from error
+    if signed.device != signed.key.kid:
+        raise RefusedError("the board signs for another id than its key's", code="challenge.device")
+    # stops an answer that was recorded earlier, or made for somebody else, from standing in for the board
+    if signed.nonce != nonce:
+        raise RefusedError("the board answers another challenge than ours", code="challenge.nonce")
+    return signed
+
+
+def enrol(
+    console: Console,
+    enrolment: Enrolment,
+    *,
+    owner: PrivateKey,
+    issuer: PrivateKey,
+    grant: Grant | None,
+    settings: Settings,
+    name: str | None = None,
+    valid_days: int | None = None,
+) -> Enrolled:
+    """Enrol the board at `console` and save `enrolment`; the board is left as it was if something is refused early."""
+    info = _facts(console, "info")
+    if "key" not in info:
+        fault = shown(str(info.get("fault", "unknown")))
+        raise UndoneError(f"the board did not come up: {fault}", code="board.fault")
+    answered = challenge(console, secrets.token_bytes(16))
+    device_did = did.did_key(answered.key)
+    id = answered.device.hex()
+    known = enrolment.with_id(id)
+    if known is not None and known.did != device_did:
+        raise RefusedError(
+            f"{id} is enrolled with another key",
+            code="enrol.kid-taken",
+            hint="erase this board's key",
+        )
+    holder = enrolment.named(name) if name is not None else None
+    if holder is not None and holder.id != id:
+        raise UseError(f"the name {name!r} is that of {holder.id}", code="enrol.name-taken")
+    owner_key = owner.public.raw.hex()
+    if info.get("owner") not in (None, owner_key):
+        raise RefusedError(
+            f"board {id} has another owner",
+            code="enrol.owner",
+            hint=f"whoever is allowed to, types on its console: unset owner {id}",
+        )
+    raw, why = _credential(known, issuer, device_did, valid_days)
+    result = Enrolled(
+        Device(device_did, name or (known.name if known else None), raw), answered.next
+    )
+    is_bare = info.get("owner") is None
+    if is_bare:
+        console.ask(f"set owner {owner_key}")
+        result.done.append("owner pinned")
+    _apply(console, settings, result)
+    if why or is_bare:
+        console.ask(f"set credential {raw.hex()}")
+        result.done.append(why or "credential written again")
+    if grant is not None and info.get("gateway") != grant.key.kid.hex():
+        _grant(console, grant)
+        result.done.append(f"gateway {grant.key.kid.hex()} granted, serial {grant.serial}")
+    _genesis(console, known, answered, result)
+    _record(enrolment.path, known, grant, result)
+    return result
+
+
+def _record(path: Path, known: Device | None, grant: Grant | None, result: Enrolled) -> None:
+    """Bring the file up to date, as it is now: another board may have been enrolled into it meanwhile."""
+    device = result.device
+    with files.locked(path):
+        enrolment = Enrolment.load(path, or_new=True)
+        before = enrolment.with_id(device.id)
+        shows = enrolment.grant()
+        if device == before and (grant is None or grant == shows) and path.exists():
+            return
+        holder = enrolment.named(device.name) if device.name is not None else None
+        if holder is not None and holder.id != device.id:
+            raise UseError(
+                f"the name {device.name!r} is that of {holder.id}", code="enrol.name-taken"
+            )
+        enrolment.put(device)
+        if grant is not None:
+            enrolment.set_grant(grant)
+        enrolment.save()
+    if known is None:
+        result.done.append("added to the enrolment file")
+    elif known.name != device.name:
+        result.done.append(f"renamed from {known.name!r}")
+    else:
+        result.done.append("enrolment file brought up to date")
+
+
+def start(console: Console) -> bool:
+    """Let the board run if it is complete and waits; True if it was told to."""
+    if _facts(console, "info").get("state") != "waiting":
+        return False
+    console.ask("run")
+    return True
+
+
+def _facts(console: Console, command: str) -> dict[str, Any]:
+    answer = console.ask(command)
+    try:
+        facts = json.loads(answer)
+    except (ValueError, RecursionError) as error:
+        raise UndoneError(f"the answer to {command!r} is not JSON", code="console.form") from error
+    if not isinstance(facts, dict):
+        raise UndoneError(f"the answer to {command!r} is no JSON object", code="console.form")
+    return facts
+
+
+def _credential(
+    known: Device | None, issuer: PrivateKey, device_did: str, valid_days: int | None
+) -> tuple[bytes, str]:
+    """The credential to hold, and why it is a new one (empty if it is the one that is held)."""
+    now = int(time.time())
+    issuer_did = did.did_key(issuer.public)
+    why = "credential issued"
+    if known is not None:
+        held = known.parsed()
+        if held.issuer != issuer_did:
+            why = f"credential issued anew: the old one is of {shown(held.issuer)}"
+        elif held.expires is not None and held.expires <= now:
+            why = "credential issued anew: the old one has expired"
+        else:
+            return known.credential, ""
+    expires = None if valid_days is None else now + valid_days * 86_400
+    raw = credential.sign(issuer, issuer_did, device_did, now - CLOCK_SLACK_S, expires=expires)
+    return raw, why
+
+
+def _apply(console: Console, settings: Settings, result: Enrolled) -> None:
+    """Set what differs: a board that is told the same again would sign a new `open` for nothing."""
+    wanted = settings.wanted()
+    if not wanted:
+        return
+    present = _facts(console, "config")
+    changed = {name for name, value in wanted.items() if present.get(name) != value}
+    if changed & {"broker_host", "broker_port"}:
+        console.ask(f"set broker {settings.broker_host} {settings.broker_port}")
+        result.done.append(f"broker {settings.broker_host}:{settings.broker_port}")
+    if "interval_ms" in changed:
+        console.ask(f"set interval {settings.interval_ms}")
+        result.done.append(f"a reading every {settings.interval_ms} ms")
+    if "batch" in changed:
+        console.ask(f"set batch {settings.batch}")
+        result.done.append(f"{settings.batch} readings a record")
+
+
+def _grant(console: Console, grant: Grant) -> None:
+    try:
+        console.ask(f"set grant {grant.signed.raw.hex()}")
+    except BoardRefusedError as error:
+        raise UndoneError(
+            f"the board does not take the grant: {error.board_detail}",
+            code="enrol.grant",
+            hint="a newer gateway was granted to it: tally grant --gateway LINE gives a higher serial",
+        ) from error
+
+
+def _genesis(console: Console, known: Device | None, answered: Challenge, result: Enrolled) -> None:
+    if answered.next is not None:
+        return
+    lost = "the board has no head: its gateway's next acknowledgement gives it back"
+    if known is not None:
+        result.notes.append(lost)
+        return
+    try:
+        console.ask("genesis")
+    except BoardRefusedError as error:
+        # it has signed before: only its owner's gateway knows where
+        if "lost the head" not in error.board_detail:
+            raise
+        result.notes.append(lost)
+        return
+    result.done.append("chain begun")
+    result.next = 0

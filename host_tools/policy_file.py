@@ -1,0 +1,168 @@
+"""The policy's file: read for verification, extended by whom to trust.
+
+A new entry is appended as text, so that the comments and the order of whoever keeps the file survive. The whole new
+text is read by `tallystick.policy.parse` before it replaces the old one: a policy on disk is always one that verifies.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, Literal, TypeAlias
+
+from tallystick import did, policy
+from tallystick import limits as library_limits
+from tallystick.errors import TallystickError
+from tallystick.note import VerifierKey
+from tallystick.policy import Log, Policy
+from tallystick_host import files
+from tallystick_host.errors import UndoneError, UseError
+from tallystick_host.words import shown_path
+
+__all__ = ["HEADER", "Role", "Trusted", "check", "facts", "read", "table", "trust"]
+
+Role: TypeAlias = Literal["gateway", "ledger", "issuer", "witness"]
+
+HEADER: Final = """\
+# Whom this verifier trusts. docs/format.md, section 12, says what for.
+# tally policy trust gateway|ledger|issuer|witness LINE appends to this file.
+version = 1
+"""
+_TABLES: Final = {
+    "gateway": "gateways",
+    "ledger": "ledgers",
+    "issuer": "issuers",
+    "witness": "witnesses",
+}
+_PRINTED_BY: Final = {
+    "gateway": "tally-gateway identity prints the line",
+    "ledger": "tally-ledger identity prints the line",
+    "witness": "a witness's verifier key reads name+hex+base64",
+    "issuer": "an issuer is named by its did:key",
+}
+
+
+@dataclass(frozen=True)
+class Trusted:
+    """What `trust` did: `added` is False if the line was trusted already."""
+
+    added: bool
+    role: Role
+    line: str
+
+
+def read(path: Path) -> Policy:
+    """The policy at `path`; `UseError` if there is none or it cannot be used."""
+    name = shown_path(path)
+    if not path.exists():
+        raise UseError(
+            f"no policy {name!r}", hint="tally init makes one, --policy FILE names another"
+        )
+    return check(_text(path), name)
+
+
+def check(text: str, name: str = "the new policy") -> Policy:
+    """The policy that `text` is; `UseError` (with the library's code) otherwise."""
+    try:
+        return policy.parse(text.encode())
+    except TallystickError as error:
+        raise UseError(f"{name}: {error.detail}", code=error.code, hint=error.hint) from error
+
+
+def trust(path: Path, role: Role, line: str, *, name: str = "", operator: str = "") -> Trusted:
+    """Add `line` to the policy at `path`, if it is not there. `UseError` leaves the file as it was."""
+    line = _canonical(role, line)
+    read(path)
+    with files.locked(path):
+        return _append(path, role, line, name, operator)
+
+
+def table(role: Role, line: str, *, name: str = "", operator: str = "") -> str:
+    """The TOML table of one entry."""
+    fields = {"did" if role == "issuer" else "vkey": line}
+    if name:
+        fields["name"] = name
+    if operator:
+        if role == "issuer":
+            raise UseError("an issuer has a --name and no --operator")
+        fields["operator"] = operator
+    for key, value in fields.items():
+        if not value.isprintable():
+            raise UseError(f"{key} {value!r} holds characters that cannot be shown")
+    # a JSON string of printable characters is a TOML basic string
+    lines = [f"{key} = {json.dumps(value, ensure_ascii=False)}" for key, value in fields.items()]
+    return "\n".join([f"[[{_TABLES[role]}]]", *lines, ""])
+
+
+def _append(path: Path, role: Role, line: str, name: str, operator: str) -> Trusted:
+    present = read(path)
+    if role == "issuer":
+        if present.issuer(line) is not None:
+            return Trusted(False, role, line)
+    else:
+        for log in _logs(present, role):
+            if str(log.vkey) == line:
+                return Trusted(False, role, line)
+            # stops a second key under one name, of which a verifier would take the first
+            if log.vkey.name == line.partition("+")[0]:
+                raise UseError(
+                    f"{log.vkey.name} is trusted already, with another key",
+                    code="policy.name-taken",
+                    hint=f"if its key was really replaced, take the old entry out of {path}",
+                )
+    old = _text(path)
+    text = old + ("" if old.endswith("\n") else "\n")
+    text += "\n" + table(role, line, name=name, operator=operator)
+    grown = check(text)
+    trusted = (
+        grown.issuer(line) is not None
+        if role == "issuer"
+        else line in {str(log.vkey) for log in _logs(grown, role)}
+    )
+    if not trusted:
+        raise UndoneError("the new entry does not show in the policy; nothing was written")
+    files.replace(path, text.encode())
+    return Trusted(True, role, line)
+
+
+def facts(given: Policy) -> dict[str, object]:
+    """The policy for `--json`."""
+
+    def logs(entries: tuple[Log, ...]) -> list[dict[str, str]]:
+        return [
+            {"name": log.name, "operator": log.operator, "vkey": str(log.vkey)} for log in entries
+        ]
+
+    return {
+        "schema": 1,
+        "issuers": [{"name": one.name, "did": one.did} for one in given.issuers],
+        "gateways": logs(given.gateways),
+        "ledgers": logs(given.ledgers),
+        "witnesses": logs(given.witnesses),
+        "required": list(given.required),
+    }
+
+
+def _canonical(role: Role, line: str) -> str:
+    line = line.strip()
+    try:
+        if role == "issuer":
+            did.public_key(line)
+            return line
+        return str(VerifierKey.parse(line))
+    except TallystickError as error:
+        raise UseError(error.detail, code=error.code, hint=_PRINTED_BY[role]) from error
+
+
+def _logs(given: Policy, role: Role) -> tuple[Log, ...]:
+    if role == "gateway":
+        return given.gateways
+    return given.ledgers if role == "ledger" else given.witnesses
+
+
+def _text(path: Path) -> str:
+    try:
+        return files.read(path, library_limits.POLICY_BYTES).decode()
+    except UnicodeDecodeError as error:
+        raise UseError(f"{shown_path(path)!r} is not UTF-8") from error

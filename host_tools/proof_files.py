@@ -1,0 +1,70 @@
+"""Proof files on a disk: found in folders, read with a limit, each with its own trouble."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Final
+
+from tallystick import limits, proof
+from tallystick.errors import TallystickError
+from tallystick.proof import Proof
+from tallystick.verdict import Check, Outcome
+from tallystick_host import files
+from tallystick_host.errors import UndoneError
+from tallystick_host.words import shown_path
+
+__all__ = ["ProofFile", "find"]
+
+SUFFIX: Final = ".tally"
+
+
+@dataclass(frozen=True)
+class ProofFile:
+    """A path to judge. `trouble`: why it cannot be read, known before it is opened."""
+
+    path: Path
+    trouble: str = ""
+
+    @cached_property
+    def name(self) -> str:
+        """The path for people."""
+        return shown_path(self.path)
+
+    def load(self) -> Proof | Check:
+        """The proof, or the failed check `proof.format` that says why there is none."""
+        if self.trouble:
+            return _unreadable(self.trouble)
+        try:
+            return proof.parse(files.read(self.path, limits.PROOF_BYTES))
+        except UndoneError as error:
+            return _unreadable(error.detail)
+        except TallystickError as error:
+            return _unreadable(str(error))
+
+
+def find(paths: Iterable[Path]) -> Iterator[ProofFile]:
+    """Every file that is named, and every *.tally in the folders that are named, in the order of their names."""
+    for path in paths:
+        if not path.is_dir():
+            yield ProofFile(path)
+            continue
+        empty = True
+        troubles: list[OSError] = []
+        for folder, folders, names in os.walk(path, onerror=troubles.append):
+            folders.sort()
+            for name in sorted(names):
+                if name.endswith(SUFFIX):
+                    empty = False
+                    yield ProofFile(Path(folder, name))
+        for error in troubles:
+            yield ProofFile(Path(error.filename or path), (error.strerror or str(error)).lower())
+        if empty and not troubles:
+            yield ProofFile(path, f"a folder without *{SUFFIX} files")
+
+
+def _unreadable(reason: str) -> Check:
+    return Check("proof.format", Outcome.UNDECIDED, reason)

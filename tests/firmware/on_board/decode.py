@@ -1,0 +1,11 @@
+"""Read hex lines, print what `cbor.decode` makes of each: the repr, or `refused`."""
+
+import sys
+
+from tally import cbor
+
+for line in sys.stdin:
+    try:
+        print(repr(cbor.decode(bytes.fromhex(line.strip()))))
+    except cbor.CborError:
+        print("refused")
