@@ -3,7 +3,7 @@
 What stands where::
 
     folder       what lies in the data folder, its lock, files that are whole or not there
-    store        SQLite: the truth about what was admitted
+    store, rows  SQLite: the truth about what was admitted
     enrolment    which devices may speak, and the owner's grant
     intake       one message in, one outcome out; a batch is one transaction
     log, tiles   the Merkle tree over all admitted records, as C2SP tlog-tiles

@@ -28,7 +28,8 @@ from tallystick.receipt import State
 from tallystick_gateway import bounds
 from tallystick_gateway.checkpoints import Checkpoints
 from tallystick_gateway.folder import Identity
-from tallystick_gateway.store import Anchor, Store
+from tallystick_gateway.rows import Anchor
+from tallystick_gateway.store import Store
 
 __all__ = ["Anchors", "LedgerKey", "parse_tips"]
 

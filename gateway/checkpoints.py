@@ -26,7 +26,8 @@ from tallystick.errors import TallystickError
 from tallystick_gateway import bounds
 from tallystick_gateway.folder import Folder, FolderError, Identity, write_whole
 from tallystick_gateway.log import Log
-from tallystick_gateway.store import Store, StoredCheckpoint
+from tallystick_gateway.rows import StoredCheckpoint
+from tallystick_gateway.store import Store
 
 __all__ = ["Checkpoints", "HighWater"]
 

@@ -175,10 +175,9 @@ def run(
     password = _secret(password_file) if password_file else None
     token = _secret(token_file) if token_file else None
     own = _orderly(folder.identity)
-    login = Login(
-        host, port, f"tallystick-gateway-{own.id.hex()}", user, password,
-        str(ca_file) if ca_file else None,
-    )  # fmt: skip
+    authority = str(ca_file) if ca_file else None
+    client = f"tallystick-gateway-{own.id.hex()}"
+    login = Login(host, port, client, user, password, authority)
     ended = threading.Event()
     with _held(folder):
         door = Broker(login, filters(own, ledger_key.id), last_will(own))

@@ -32,7 +32,8 @@ from tallystick.errors import (
 from tallystick.record import Record
 from tallystick_gateway import bounds
 from tallystick_gateway.enrolment import EnrolledDevice
-from tallystick_gateway.store import DeviceLinks, DeviceRow, Rejected, Store
+from tallystick_gateway.rows import DeviceRow, Rejected
+from tallystick_gateway.store import DeviceLinks, Store
 
 __all__ = ["Batch", "Examined", "Intake", "Message"]
 

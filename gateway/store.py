@@ -11,7 +11,6 @@ import json
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -22,59 +21,13 @@ from tallystick.milestone import Milestone
 from tallystick.record import Record
 from tallystick_gateway import bounds
 from tallystick_gateway.folder import FolderError
+from tallystick_gateway.rows import Anchor, DeviceRow, Rejected, StoredCheckpoint
 
-__all__ = ["Anchor", "DeviceLinks", "DeviceRow", "Rejected", "Store", "StoredCheckpoint"]
+__all__ = ["DeviceLinks", "Store"]
 
 VERSION: Final = 1
 _SCHEMA: Final = Path(__file__).with_name("schema.sql")
 _BUSY_TIMEOUT_S: Final = 2.0
-
-
-@dataclass(frozen=True)
-class StoredCheckpoint:
-    """A checkpoint that this gateway signed: `note` is the signed note."""
-
-    size: int
-    root: bytes
-    note: bytes
-
-
-@dataclass(frozen=True)
-class Anchor:
-    """An anchor block and what the ledger said of it; `size` is that of its checkpoint."""
-
-    id: bytes
-    origin: str
-    size: int
-    block: bytes
-    state: str
-    detail: str
-    built: int
-    confirmed: bytes | None
-
-
-@dataclass(frozen=True)
-class DeviceRow:
-    """A device that has sent something verified; `state` is `Chain.dump`."""
-
-    device: bytes
-    did: str
-    state: bytes | None
-    last_seen: int | None
-
-
-@dataclass(frozen=True)
-class Rejected:
-    """A message that was refused; `raw` is its start if `length` is larger."""
-
-    at: int
-    topic: str
-    device: bytes | None
-    seq: int | None
-    code: str
-    detail: str
-    length: int
-    raw: bytes
 
 
 class Store:

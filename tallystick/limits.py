@@ -28,7 +28,6 @@ TREE_SIZE: Final = 2**63 - 1  # leaves
 PATH_HASHES: Final = 126  # the longest consistency proof of a tree of 2^63; inclusion needs 63
 NOTE_BYTES: Final = 16_384
 NOTE_SIGNATURES: Final = 32  # C2SP signed-note asks for at least 16
-LOG_ENTRY_BYTES: Final = 65_535  # C2SP tlog-tiles: length in 16 bits
 
 BLOCK_BYTES: Final = 32_768
 PARENTS: Final = 4

@@ -2,6 +2,7 @@
 
 python independent_verifier.py FILE ISSUER-DID,... GATEWAY-LINE,... LEDGER-LINE,...
 """
+
 # Dense on purpose: the whole of the page's verification, in less than 150 lines.
 # fmt: off
 # ruff: noqa: B905, E501, E701, E731, PT018, RUF007, PLC3002, RUF017, RUF018, RUF021

@@ -6,7 +6,8 @@
 Keys come from fixed seeds and times from a fixed start, so that each run makes the same bytes. A
 case of `record.json` holds what a board needs to rebuild its bytes: the seed (32 bytes, hex) of the
 Ed25519 key, the head, and the fields that follow `kind` in the payload, where a byte string is
-{"hex": ...}. `refused.json` holds bytes and the code that every implementation gives for them.
+{"hex": ...}. `refused.json` and
+`refused_objects.json` hold bytes and the code that every implementation gives for them.
 """
 
 from __future__ import annotations
@@ -63,6 +64,7 @@ PARSERS: dict[str, Callable[[bytes], object]] = {
     "p256 key": lambda raw: PublicKey.from_bytes(raw, -9),
     "vkey": lambda raw: VerifierKey.parse(raw.decode()),
 }
+ON_A_BOARD = {"cbor", "ed25519 key", "record", "acknowledgement", "command", "challenge", "grant"}
 
 
 def plain(value: Any) -> Any:
@@ -162,18 +164,17 @@ def record_case(name: str, one: Record, by: str) -> Case:
 
 
 def signed_case(name: str, kind: str, by: str, raw: bytes) -> Case:
+    """A signed object, its signer's seed, and its payload in JSON."""
     tagged: Any = cbor.decode(raw)
+    header: Any = cbor.decode(tagged.value[0])
+    signed = cose.parse(raw, header[16])
     return {
         "name": name,
         "kind": kind,
         "seed": seed(by).hex(),
         "fields": plain(payload(raw)),
         "bytes": raw.hex(),
-        "id": (
-            block.block_id(raw)
-            if kind == "block"
-            else cose.parse(raw, cbor.decode(tagged.value[0])[16]).id
-        ).hex(),
+        "id": (block.block_id(raw) if kind == "block" else signed.id).hex(),
     }
 
 
@@ -405,12 +406,14 @@ def proof_cases() -> list[Case]:
     ]
 
 
-def refused_cases() -> list[Case]:
-    """Bytes of each class that must be refused, and the code."""
+def refused_cases(*, board: bool) -> list[Case]:
+    """Bytes of each class that must be refused, and the code: what a board decodes, or the rest."""
     from tools.refused import bad_bytes
 
     cases: list[Case] = []
     for name, what, raw, code in bad_bytes():
+        if board is not (what in ON_A_BOARD):
+            continue
         try:
             PARSERS[what](raw)
         except TallystickError as error:
@@ -433,7 +436,14 @@ FILES: dict[str, tuple[str, Callable[[], list[Case]]]] = {
     "statement": ("Statements in the order of their positions: section 9", statement_cases),
     "credential": ("Credentials and DIDs: sections 2 and 10", credential_cases),
     "proof": ("Proof files and their verdicts: sections 11 and 12", proof_cases),
-    "refused": ("Bytes that must be refused, with the code: section 15", refused_cases),
+    "refused": (
+        "Bytes that must be refused, with the code (section 15): CBOR, keys, records, messages",
+        lambda: refused_cases(board=True),
+    ),
+    "refused_objects": (
+        "Bytes that must be refused, with the code (section 15): the objects of logs and ledgers",
+        lambda: refused_cases(board=False),
+    ),
 }
 
 

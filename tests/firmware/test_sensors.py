@@ -91,9 +91,9 @@ def test_sht3x_faults(bench: Bench) -> None:
     assert [None, good[1]] == readings[1]
     assert [good[0], None] == readings[2]
     assert [none, none, none, good] == readings[3:7]
-    # a hung bus: 9 clocks free it, 10 do at the second attempt, 1000 never
-    assert [good, none, none, none] == readings[7:11]
-    assert [none, none] == readings[11:]
+    # a hung bus: 9 clocks free it at once, 10 at the second reading, 1000 not at all
+    assert [good, none, good, none, good] == readings[7:12]
+    assert [none, none] == readings[12:]  # nobody at the address, no such pin
 
 
 # --- BME280
@@ -156,14 +156,15 @@ def test_bme280_compensation(bench: Bench) -> None:
 
 def test_bme280_faults(bench: Bench) -> None:
     """Without a checksum on the bus, what cannot be the chip's answer must not become a signed reading."""
-    good, none = bench.run("bme280_faults")[0], [None, None, None]
     readings = bench.run("bme280_faults")
+    good, none = readings[0], [None, None, None]
     assert [2508, 100653] == good[:2]
     assert [good, none, none, good] == readings[:4]
-    assert [good, none, none, none] == readings[4:8]
-    assert [none, [2508, None, good[2]], none, good] == readings[8:12]
+    assert [good, none, good, none, good] == readings[4:9]
+    # skipped temperature, pressure out of range, temperature out of range
+    assert [none, [2508, None, good[2]], none, good] == readings[9:13]
     # another chip: the first reading notices, the second one measures without humidity
-    assert [none, [2508, 100653, None], none] == readings[12:]
+    assert [none, [2508, 100653, None], none] == readings[13:]
 
 
 # --- DS18B20

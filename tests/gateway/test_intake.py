@@ -18,7 +18,8 @@ from tallystick.record import Record
 from tallystick_gateway import bounds
 from tallystick_gateway.enrolment import EnrolledDevice
 from tallystick_gateway.intake import Batch, Intake, Message
-from tallystick_gateway.store import Rejected, Store
+from tallystick_gateway.rows import Rejected
+from tallystick_gateway.store import Store
 from tests.gateway.boards import OPEN, START, Board
 
 GATEWAY = bytes(range(8))

@@ -214,7 +214,7 @@ def test_proof(case: dict[str, Any]) -> None:
     assert case["verdict"] == independent_verifier.verdict(second)
 
 
-@pytest.mark.parametrize("case", cases("refused"))
+@pytest.mark.parametrize("case", [*cases("refused"), *cases("refused_objects")])
 def test_refused(case: dict[str, Any]) -> None:
     """What must be refused would be taken, or refused under another name."""
     with pytest.raises(TallystickError) as caught:

@@ -3,8 +3,8 @@
 They say nothing about a real chip. What they measure is what one sets: `temperature` in 1/100 degree, `humidity`
 in 1/100 %RH, or the raw register.
 
-Faults (`fault`): "crc" every checksum is wrong; "absent" nobody answers; "power" a probe that loses its supply in
-each conversion; "busy" a measurement that never ends.
+Faults (`fault`): "crc" every checksum is wrong; "crc-one" byte number `broken` of an SHT3x is; "absent" nobody
+answers; "power" a probe loses its supply in each conversion; "busy" a measurement never ends.
 """
 
 import errno

@@ -2,7 +2,8 @@
 
 Rules
 * The clock is that of a board without a battery: after power-on it counts from 2000-01-01. With
-  `{"clock": "host"}` in `world.json` it is the clock of the host, as with a battery.
+  `{"clock": "host"}` in `world.json` it is the clock of the host, as with a battery; `{"clock_jump_s": n}`
+  moves it by n seconds, as a bad crystal or a wrong time server would.
 * `reset` and `deepsleep` end the process with a status of their own; what survives (RTC memory, the clock,
   the cause) waits in `reset.json` for the next start. A killed process is a power cut: nothing survives.
 * Pins and the watchdog are there and do nothing: a simulator has nothing to switch.
@@ -96,7 +97,9 @@ class RTC:
     def datetime(self, new=None):
         """(year, month, day, weekday, hours, minutes, seconds, subseconds)"""
         if new is None:
-            offset = 0 if world().get("clock") == "host" else _offset[0]
+            around = world()
+            offset = 0 if around.get("clock") == "host" else _offset[0]
+            offset += around.get("clock_jump_s", 0)
             year, month, day, hours, minutes, seconds, weekday, _ = time.gmtime(
                 int(time.time()) + offset
             )[:8]

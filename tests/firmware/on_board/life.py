@@ -188,6 +188,10 @@ class Life:
     def go_on(self):
         """What a board does after a cut, with a gateway that only listens. False if it signs nothing."""
         self.gateway.acknowledge()
+        return self.go_on_unheard()
+
+    def go_on_unheard(self):
+        """The same, and the gateway has heard nothing since its last acknowledgement."""
         if not self.hear():
             if self.chain.head.next is not None or self.gateway.told is not None:
                 return False

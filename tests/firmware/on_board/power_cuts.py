@@ -6,8 +6,10 @@ PATHS: the agent and the simulated chip, separated by colons. STRIDE: only every
 `careless` publishes a record before it is kept, to show that such a board is found out.
 
 Prints, with lists as NUMBER,NUMBER of records:
+    key HEX                             the board's public key
     scenario NAME OPERATIONS LIST       what the gateway had heard before
-    cut NAME MODE N TORN AGAIN STATE BORN LIST LIST    heard until the (last) cut, heard afterwards
+    cut NAME STORE N TORN AGAIN STATE BORN UPTO LIST LIST
+                                        acknowledged, published until the last cut, published after it
     record NUMBER HEX                   the bytes, at the end
 """
 
@@ -17,8 +19,8 @@ sys.path[1:1] = sys.argv[1].split(":")
 
 import random
 
-from flash import HALF, NONE, Power
-from life import KEY, LIMIT_BYTES, Gateway, Life, Place
+from flash import HALF, NONE, NVS, Power
+from life import KEY, Gateway, Life, Place
 from tally import hal
 from tally.journal import SEGMENT_BYTES
 
@@ -208,29 +210,30 @@ def listed(heard, start=0):
     return ",".join([str(number) for _, number in heard[start:]]) or "-"
 
 
-def cut(name, scenario, eager, n, torn, again):
-    """One cut, one more in the start that follows if `again`, then a life that goes on."""
+def cut(name, scenario, eager, n, torn, again, deaf):
+    """One cut, one more in the start that follows if `again`, then a life that goes on. The gateway acknowledges
+    what was published before; a deaf one heard none of it."""
     place, gateway, steps = scenario
     place, gateway = place.copy(), gateway.copy()
     known = len(gateway.heard)
+    go_on = Life.go_on_unheard if deaf else Life.go_on
     went, _ = run(place, gateway, 1, Power(n, torn), eager, steps)
     if again:
-        run(place, gateway, 2, Power(again, torn), eager, (Life.go_on,))
+        run(place, gateway, 2, Power(again, torn), eager, (go_on,))
     between = len(gateway.heard)
-    _, good = run(place, gateway, 3, Power(), eager, (Life.go_on,))
+    _, good = run(place, gateway, 3, Power(), eager, (go_on,))
     state = ("good" if good else "stuck") if went else "uncut"
-    born = hal.number(Life_store(place), "born")
+    born = hal.number(NVS(place.partition, Power()), "born")
+    upto = -1 if gateway.told is None else gateway.told.upto
     lists = listed(gateway.heard[:between], known), listed(gateway.heard, between)
-    print("cut", name, "eager" if eager else "late", n, torn, again, state, born, *lists)
-
-
-def Life_store(place):
-    from flash import NVS
-
-    return NVS(place.partition, Power())
+    store = "eager" if eager else "late"
+    print(
+        "cut", name, store, n, "torn" if torn == HALF else "clean", again, state, born, upto, *lists
+    )
 
 
 def main():
+    print("key", KEY.public.hex())
     for build in SCENARIOS:
         name = build.__name__
         random.seed(SEED)
@@ -243,12 +246,13 @@ def main():
             operations = power.operations
             print("scenario", name, operations, known)
             for n in range(1 + SEED % STRIDE, operations + 1, STRIDE):
-                # with late commits only: with eager ones the flash is the same, and the order differs little
-                cut(name, scenario, eager, n, NONE if eager else HALF, 0)
-                if not eager:
-                    cut(name, scenario, eager, n, NONE, 0)
-                    if n % 4 == 1:
-                        cut(name, scenario, eager, n, HALF, 1 + random.randrange(60))
+                if eager:
+                    cut(name, scenario, True, n, NONE, 0, n & 2)
+                    continue
+                cut(name, scenario, False, n, HALF, 0, n & 1)
+                cut(name, scenario, False, n, NONE, 0, not n & 1)
+                if n % 4 == 1:
+                    cut(name, scenario, False, n, HALF, 1 + random.randrange(60), n & 4)
     for number, (data, _) in enumerate(KEY.records):
         print("record", number, data.hex())
 

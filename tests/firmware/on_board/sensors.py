@@ -89,19 +89,15 @@ def sht3x_faults():
 
 
 def i2c_faults(sensor):
-    """A device that lets go after 9 clocks, one that never does, and what is left of it afterwards."""
-    bus.hang(SDA, SCL, 9)
-    say(read(sensor))
-    bus.hang(SDA, SCL, 10)
-    say(read(sensor))
-    bus.hang(SDA, SCL, 1000)
-    say(read(sensor))
-    bus.hang(SDA, SCL, 1)
-    say(read(sensor))
+    """A device that holds the bus for 9 clocks, for 10, for ever, and not any more."""
+    for clocks in (9, 10, None, 1000, 1):
+        if clocks is not None:
+            bus.hang(SDA, SCL, clocks)
+        say(read(sensor))
 
 
-def bme280(*trims):
-    """Raw values from standard input, one chip; first the trimming values as a JSON list, if any."""
+def bme280():
+    """Readings of the raw values on standard input: pressure, temperature, humidity."""
     chip = bus.i2c[(SDA, 0x76)] = devices.BME280()
     sensor = make("bme280")
     for line in sys.stdin:
@@ -202,7 +198,7 @@ def adc(arguments, *microvolts):
 def pulse_signing(source):
     """Pulses that come while the interpreter is in native code; `source` is counter or interrupt."""
     if source == "interrupt":
-        del machine.Counter
+        machine.Counter = None
     sensor = make("pulse")
     read(sensor)
     for count in (1, 8, 20):
