@@ -17,6 +17,7 @@ from bench.gateway import chain_of
 from tallystick import block, checkpoint, credential, did, merkle, milestone, proof, record
 from tallystick.block import BlockKind
 from tallystick.keys import PrivateKey
+from tallystick.note import VerifierKey
 
 LOG_SIZE = 2**20
 LEDGER_SIZE = 10**6
@@ -59,7 +60,10 @@ def one_reading() -> tuple[bytes, str]:
     anchor = block.sign(gateway, parents, NOW, BlockKind.ANCHOR, note)
     tree = _Tree(merkle.leaf_hash(block.block_id(anchor)), LEDGER_SIZE // 3, LEDGER_SIZE, 6)
     ledger_id = block.ledger_id(block.sign_genesis(ledger, NOW, "bench"))
-    stone = milestone.sign(ledger, ledger_id, 9_999, parents, NOW + 10, LEDGER_SIZE, tree.root)
+    first = LEDGER_SIZE // 3 - 100
+    stone = milestone.sign(
+        ledger, ledger_id, 9_999, parents, NOW + 10, first, LEDGER_SIZE, tree.root
+    )
     confirmed = milestone.Confirmed(
         block.parse(anchor), LEDGER_SIZE // 3, tuple(tree.path), milestone.parse(stone)
     )
@@ -78,7 +82,7 @@ def one_reading() -> tuple[bytes, str]:
         credential=issued,
     )
     names = ((origin, gateway), (checkpoint.ledger_name(ledger_id), ledger))
-    vkeys = [str(checkpoint.VerifierKey(name, key.public)) for name, key in names]
+    vkeys = [str(VerifierKey(name, key.public)) for name, key in names]
     policy = (
         f'version = 1\n[[issuers]]\ndid = "{did.did_key(issuer.public)}"\n'
         f'[[gateways]]\nvkey = "{vkeys[0]}"\n[[ledgers]]\nvkey = "{vkeys[1]}"\n'

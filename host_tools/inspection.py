@@ -256,7 +256,6 @@ def _proof(one: Proof) -> Facts:
         "links": [told(entry) for entry in one.links],
         "before": _milestone(one.before) if one.before else None,
         "forks": [[told(entry) for entry in pair] for pair in one.forks],
-        "cosigned": _checkpoint(one.cosigned) if one.cosigned else None,
     }
     return {name: value for name, value in facts.items() if value not in (None, [])}
 

@@ -118,7 +118,16 @@ class Node:
         root = tree.root(read, size)
         # rule 4
         time = max(self._clock(), self._time)
-        raw = milestone.sign(self._key, self.ledger, self.head.index + 1, parents, time, size, root)
+        raw = milestone.sign(
+            self._key,
+            self.ledger,
+            self.head.index + 1,
+            parents,
+            time,
+            self.head.size,
+            size,
+            root,
+        )
         sealed = milestone.parse(raw)
         note = checkpoint.sign(self._key, checkpoint.ledger_name(self.ledger), size, root)
         self.store.append(self.head, sealed, note, confirmed, nodes, self.announced)

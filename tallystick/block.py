@@ -90,8 +90,8 @@ def parse(raw: bytes) -> Block:
     if kind is BlockKind.GENESIS:
         text(body, "ledger name", limits.LEDGER_NAME_BYTES)
     elif kind is BlockKind.MILESTONE:
-        if not isinstance(body, list) or len(body) != 5:
-            raise FormatError("block.body", "a milestone has five fields")
+        if not isinstance(body, list) or len(body) != 6:
+            raise FormatError("block.body", "a milestone has six fields")
     elif not isinstance(body, bytes):
         raise FormatError("block.body", f"{kind.name.lower()}: the body is not a byte string")
     return Block(signed, parents, uint(time, "time", limits.TIME), kind, body)

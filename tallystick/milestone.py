@@ -1,7 +1,8 @@
 """A milestone: the ledger's signed word which blocks are confirmed, and when (docs/format.md,
 section 8).
 
-A block of kind 1 whose body is [ledger id, index, previous milestone, size, root]; (size, root) is
+A block of kind 1 whose body is [ledger id, index, previous milestone, first, size, root]; it confirms
+the positions first..size-1, and (size, root) is
 the RFC 9162 tree over the ids of all blocks confirmed so far. `Confirmed` is a block with its way
 into that tree: all that a verifier needs.
 """
@@ -14,7 +15,7 @@ from dataclasses import dataclass
 from tallystick import block, cbor, limits, merkle
 from tallystick.block import Block, BlockKind
 from tallystick.cose import Signer
-from tallystick.errors import FormatError
+from tallystick.errors import FormatError, PathError
 from tallystick.fields import octets, uint
 from tallystick.keys import PublicKey
 
@@ -23,12 +24,15 @@ __all__ = ["Confirmed", "Milestone", "parse", "parse_confirmed", "sign"]
 
 @dataclass(frozen=True)
 class Milestone:
-    """A milestone as it came; `size` counts blocks, `time` is Unix seconds by the ledger's clock."""
+    """A milestone as it came. It confirms the positions `first`..`size`-1; `time` is Unix seconds by
+    the ledger's clock.
+    """
 
     block: Block
     ledger: bytes
     index: int
     previous: bytes
+    first: int
     size: int
     root: bytes
 
@@ -57,7 +61,10 @@ class Confirmed:
     milestone: Milestone
 
     def verify_inclusion(self) -> None:
-        """Return if the milestone commits to the block at this position; `PathError` otherwise."""
+        """Return if this milestone confirmed the block at this position; `PathError` otherwise."""
+        # stops a later milestone, with a later time, from standing in for the one that confirmed it
+        if self.position < self.milestone.first:
+            raise PathError("milestone.position", "another milestone confirmed this position")
         merkle.verify_inclusion(
             merkle.leaf_hash(self.block.id),
             self.position,
@@ -82,15 +89,18 @@ def from_block(parsed: Block) -> Milestone:
     """The milestone in a block of kind 1."""
     if parsed.kind is not BlockKind.MILESTONE or not isinstance(parsed.body, list):
         raise FormatError("milestone.kind", "not a milestone block")
-    ledger, index, previous, size, root = parsed.body
+    ledger, index, previous, first, size, root = parsed.body
     milestone = Milestone(
         parsed,
         octets(ledger, "ledger id", 8),
         uint(index, "index", limits.TREE_SIZE, at_least=1),
         octets(previous, "previous milestone", 32),
+        uint(first, "first position", limits.TREE_SIZE),
         uint(size, "size", limits.TREE_SIZE, at_least=1),
         octets(root, "root", 32),
     )
+    if milestone.first >= milestone.size:
+        raise FormatError("milestone.position", "a milestone confirms at least one block")
     if parsed.parents[0] != milestone.previous:
         raise FormatError("milestone.parents", "the first parent is not the previous milestone")
     return milestone
@@ -102,11 +112,14 @@ def sign(
     index: int,
     parents: Sequence[bytes],
     time: int,
+    first: int,
     size: int,
     root: bytes,
 ) -> bytes:
-    """The bytes of a milestone; `parents[0]` is the previous one (genesis for index 1)."""
-    body = [ledger, index, parents[0], size, root]
+    """The bytes of a milestone that confirms the positions `first`..`size`-1; `parents[0]` is the
+    previous one (genesis for index 1).
+    """
+    body = [ledger, index, parents[0], first, size, root]
     return block.sign(ledger_key, parents, time, BlockKind.MILESTONE, body)
 
 

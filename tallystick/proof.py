@@ -47,7 +47,6 @@ class Part(IntEnum):
     LINK = 10
     BEFORE = 11
     FORK = 12
-    COSIGNED = 13
 
 
 _AT_MOST_ONE: Final = (
@@ -55,7 +54,6 @@ _AT_MOST_ONE: Final = (
     Part.ANCHOR,
     Part.CREDENTIAL,
     Part.BEFORE,
-    Part.COSIGNED,
 )
 
 
@@ -85,7 +83,6 @@ class Proof:
     links: tuple[Record, ...] = ()
     before: Milestone | None = None
     forks: tuple[tuple[Record, Record], ...] = ()
-    cosigned: Checkpoint | None = None
 
     @property
     def checkpoint(self) -> Checkpoint | None:
@@ -106,7 +103,6 @@ def build(
     links: Sequence[bytes] = (),
     before: bytes | None = None,
     forks: Sequence[tuple[bytes, bytes]] = (),
-    cosigned: bytes | None = None,
 ) -> bytes:
     """The bytes of a proof file. `anchor` and `statements` are CBOR `confirmed`; all parts are
     stored as given.
@@ -125,7 +121,6 @@ def build(
         *((Part.LINK, raw) for raw in links),
         *((Part.BEFORE, raw) for raw in (before,) if raw is not None),
         *((Part.FORK, cbor.encode(list(pair))) for pair in forks),
-        *((Part.COSIGNED, raw) for raw in (cosigned,) if raw is not None),
     ]
     encoded = cbor.encode([MAGIC, VERSION, [[part.value, raw] for part, raw in parts]])
     parse(encoded)
@@ -179,7 +174,6 @@ def parse(data: bytes) -> Proof:
         links=_links(parts[Part.LINK], records),
         before=_one(parts[Part.BEFORE], milestone.parse),
         forks=tuple(_fork(raw) for raw in parts[Part.FORK]),
-        cosigned=_one(parts[Part.COSIGNED], checkpoint.parse),
     )
 
 

@@ -158,6 +158,7 @@ class History:
         self.owner: str | None = None
         self.last: Statement | None = None
         self.effects: list[Effect] = []
+        self._before_theft = Status.ACTIVE
         self._last_time = 0
 
     def apply(self, statement: Statement, position: int, time: int) -> Effect:
@@ -170,6 +171,17 @@ class History:
         if effect.took:
             self._take(statement, time)
         return effect
+
+    def misses(self, statement: Statement) -> bool:
+        """Does one who may speak of this device name a previous statement that was never applied?"""
+        speakers = [*self.issuers, *([did.public_key(self.owner)] if self.owner else [])]
+        known = {effect.statement.id for effect in self.effects}
+        return (
+            (statement.device, statement.ledger) == (self.device, self.ledger)
+            and statement.previous is not None
+            and statement.previous not in known
+            and _signed_by(statement.signed, speakers)
+        )
 
     def _objection(self, statement: Statement, time: int) -> str:
         """Why the statement has no effect; empty if it has."""
@@ -233,8 +245,13 @@ class History:
             case StatementKind.SUSPENDED:
                 self.status = Status.SUSPENDED
             case StatementKind.STOLEN:
+                # stops an owner from ending a suspension by a theft that is over at once
+                if self.status is not Status.STOLEN:
+                    self._before_theft = self.status
                 self.status = Status.STOLEN
-            case StatementKind.RESUMED | StatementKind.RECOVERED:
+            case StatementKind.RECOVERED:
+                self.status = self._before_theft
+            case StatementKind.RESUMED:
                 self.status = Status.ACTIVE
             case StatementKind.RETIRED | StatementKind.REPLACED:
                 self.status = Status.RETIRED

@@ -155,4 +155,4 @@ def parse_device(topic: str) -> tuple[bytes, str]:
     match = _DEVICE.fullmatch(topic)
     if match is None:
         raise FormatError("topic.device", f"{topic[:128]!r} is not a device's topic")
-    return bytes.fromhex(match[1]), match[2]
+    return bytes.fromhex(match[1]), match[2] if match[3] is None else f"{match[2]}/{match[3]}"

@@ -59,7 +59,7 @@ class Block(Signed):  # section 8
     def __init__(self, raw):
         super().__init__(raw, 65006)
         self.parents, self.time, self.kind, self.body = self.payload
-        self.ledger, _, previous, self.size, self.root = self.body if self.kind == 1 else (0, 0, self.parents[0], 0, 0)
+        self.ledger, _, previous, self.first, self.size, self.root = self.body if self.kind == 1 else (0, 0, self.parents[0], 0, 0, 0)
         assert self.parents[0] == previous
 class Record(Signed):  # section 4
     def __init__(self, raw):
@@ -85,7 +85,7 @@ def note(raw):  # section 7
 def confirmed(raw, kind):  # section 8
     block, position, path, by = decode(raw)
     assert ((c := Block(block)).kind, (m := Block(by)).kind) == (kind, 1)
-    return c.body, position, m, include(c.id, position, m.size, path, m.root)
+    return c.body, position, m, m.first <= position and include(c.id, position, m.size, path, m.root)
 def read(data):  # section 11
     magic, version, parts = decode(data)
     types, of = [t for t, _ in parts], {t: [raw for kind, raw in parts if kind == t] for t in range(1, 14)}

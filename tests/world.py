@@ -251,6 +251,7 @@ class Ledger:
             changes.get("index", len(self.milestones) + 1),
             parents,
             time,
+            changes.get("first", len(self.order)),
             len(order),
             changes.get("root", merkle.root([merkle.leaf_hash(id) for id in order])),
         )

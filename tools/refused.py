@@ -308,11 +308,13 @@ def _blocks() -> Iterator[Bad]:
     yield "an anchor of text", "block", block.sign(signer, [one], 1, kind, "x"), "block.body"
     yield "kind 4", "block", _signed(Typ.BLOCK, [[one], 1, 4, b""]), "block.kind"
     yield "kind true", "block", _signed(Typ.BLOCK, [[one], 1, True, b""]), "block.kind"
-    stone = [bytes(8), 1, one, 1, bytes(32)]
+    stone = [bytes(8), 1, one, 0, 1, bytes(32)]
     other = block.sign(signer, [two, one], 1, BlockKind.MILESTONE, stone)
     yield "another first parent", "milestone", other, "milestone.parents"
-    zero = block.sign(signer, [one], 1, BlockKind.MILESTONE, [bytes(8), 0, one, 1, bytes(32)])
+    zero = block.sign(signer, [one], 1, BlockKind.MILESTONE, [bytes(8), 0, one, 0, 1, bytes(32)])
     yield "index 0", "milestone", zero, "field.range"
+    idle = block.sign(signer, [one], 1, BlockKind.MILESTONE, [bytes(8), 1, one, 1, 1, bytes(32)])
+    yield "confirms nothing", "milestone", idle, "milestone.position"
     yield "an anchor", "milestone", block.sign(signer, [one], 1, kind, b""), "milestone.kind"
     yield "three elements", "confirmed", cbor.encode([b"", 0, []]), "confirmed.shape"
 

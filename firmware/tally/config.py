@@ -18,12 +18,20 @@ MAX_BATCH = const(60)
 MAX_VALUES = const(200)  # readings times channels in one record
 _SECRET = ("wifi_password", "broker_password")
 
-# name: (default, smallest, largest) for numbers, (default, longest text) for texts
+TLS_PORT = const(8883)
+PLAIN_PORT = const(1883)
+MAX_OBJECT = const(512)  # bytes of an object's JSON
+
+# name: (default, smallest, largest) for numbers, (default, longest text) for texts,
+# (default, (word, word)) for words, (default, {}) for objects. None is "not set", where that is the default.
 SETTINGS = {
+    "net": ("wifi", ("wifi", "lan", "none")),
+    "lan_args": ({}, {}),
     "wifi_ssid": (None, 32),
     "wifi_password": (None, MAX_TEXT),
     "broker_host": (None, MAX_TEXT),
-    "broker_port": (1883, 1, 65535),
+    "broker_port": (None, 1, 65535),  # 1883, with TLS 8883
+    "broker_tls": (0, 0, 1),
     "broker_user": (None, MAX_TEXT),
     "broker_password": (None, MAX_TEXT),
     "keepalive_s": (60, 5, 3600),
@@ -31,8 +39,20 @@ SETTINGS = {
     "batch": (1, 1, MAX_BATCH),
     "beacon_every": (64, 4, 100000),  # records
     "journal_kib": (512, 64, 16384),
+    "max_message": (2048, 256, 2048),  # bytes that the way to the gateway takes at once
+    "ntp_host": (None, MAX_TEXT),
+    "ntp_port": (123, 1, 65535),
+    "watchdog_s": (120, 60, 3600),  # 0: none
+    "sleep": (0, 0, 1),
+    "awake_s": (20, 2, 300),
+    "publish_every": (1, 1, 1000),  # records, of a board that sleeps
+    "led_pin": (None, 0, 63),
+    "led_active": (1, 0, 1),
     "sensor": ("tally.chip_sensor", MAX_TEXT),  # module with a class `Sensor`
+    "sensor_args": ({}, {}),
 }
+_OFF_WITH_0 = ("watchdog_s",)
+_SWITCHES = ("sleep", "broker_tls")  # true and false do as well
 
 
 class ConfigError(Exception):
@@ -43,17 +63,34 @@ def _check(name, value):
     if name not in SETTINGS:
         raise ConfigError("no setting %r" % name)
     limits = SETTINGS[name]
+    if value is None and limits[0] is None:
+        return
     if len(limits) == 3:
-        if (
-            not isinstance(value, int)
-            or isinstance(value, bool)
-            or not limits[1] <= value <= limits[2]
-        ):
-            raise ConfigError("%s takes a number from %d to %d" % (name, limits[1], limits[2]))
-    elif value is not None and not (
-        isinstance(value, str) and 0 < len(value.encode()) <= limits[1]
-    ):
-        raise ConfigError("%s takes a text of 1 to %d bytes" % (name, limits[1]))
+        if name in _SWITCHES and value in (True, False):
+            return
+        if isinstance(value, int) and not isinstance(value, bool):
+            if limits[1] <= value <= limits[2] or (value == 0 and name in _OFF_WITH_0):
+                return
+        off = "0 or " if name in _OFF_WITH_0 else ""
+        raise ConfigError("%s takes %sa number from %d to %d" % (name, off, limits[1], limits[2]))
+    limit = limits[1]
+    if isinstance(limit, tuple):
+        if value not in limit:
+            raise ConfigError("%s takes one of %s" % (name, " ".join(limit)))
+    elif isinstance(limit, dict):
+        if not isinstance(value, dict) or len(json.dumps(value).encode()) > MAX_OBJECT:
+            raise ConfigError("%s takes an object of up to %d bytes" % (name, MAX_OBJECT))
+    elif not (isinstance(value, str) and 0 < len(value.encode()) <= limit):
+        raise ConfigError("%s takes a text of 1 to %d bytes" % (name, limit))
+
+
+def _plain(value):
+    """A text that is the same for equal values: the order of a dictionary is left to chance."""
+    if isinstance(value, dict):
+        return "{%s}" % ",".join([k + ":" + _plain(value[k]) for k in sorted(value)])
+    if isinstance(value, (list, tuple)):
+        return "[%s]" % ",".join([_plain(item) for item in value])
+    return repr(value)
 
 
 def parse(text):
@@ -83,10 +120,16 @@ class Config:
     def _take(self, values):
         for name, value in values.items():
             _check(name, value)
+        for name in _SWITCHES:
+            if name in values:
+                values[name] = int(values[name])
         self._values.update(values)
 
     def __getitem__(self, name):
-        return self._values.get(name, SETTINGS[name][0])
+        value = self._values.get(name, SETTINGS[name][0])
+        if value is None and name == "broker_port":
+            return TLS_PORT if self["broker_tls"] else PLAIN_PORT
+        return value
 
     def set(self, **values):
         """Change settings and keep them."""
@@ -114,5 +157,5 @@ class Config:
         from hashlib import sha256
 
         hidden = _SECRET + ("wifi_ssid", "broker_user")
-        lines = ["%s=%r\n" % (name, self[name]) for name in sorted(SETTINGS) if name not in hidden]
+        lines = ["%s=%s\n" % (name, _plain(self[name])) for name in sorted(SETTINGS) if name not in hidden]
         return sha256("".join(lines).encode()).digest()[:16]

@@ -11,8 +11,6 @@ import subprocess
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
-import pytest
-
 from tallystick import record
 from tallystick.body import Event
 from tallystick.chain import Chain, KeyPeriod, Result

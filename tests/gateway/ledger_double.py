@@ -58,6 +58,8 @@ class LedgerDouble:
             parent = self.milestones[-1].id if self.milestones else self.ids[0]
             fresh = list(self.attached.values())
             self.attached.clear()
+            # the newest milestone is a block too, and confirmed by this one
+            first = len(self.ids) - 1
             self.ids += [one.id for one in fresh]
             hashes = [merkle.leaf_hash(one) for one in self.ids]
             made = milestone.parse(
@@ -67,6 +69,7 @@ class LedgerDouble:
                     len(self.milestones) + 1,
                     [parent, *(one.id for one in fresh[:3])],
                     int(time.time()),
+                    first,
                     len(hashes),
                     merkle.root(hashes),
                 )

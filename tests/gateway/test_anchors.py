@@ -45,6 +45,7 @@ class Ledger:
             index,
             [block.block_id(self.genesis)],
             NOW,
+            0,
             len(ids),
             merkle.root(hashes),
         )

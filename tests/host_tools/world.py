@@ -109,6 +109,8 @@ class Ledger:
         self.blocks = [genesis]
         self._newest = self._tip = block.block_id(genesis)
         self._index = 0
+        self._size = 0
+        self._confirmed_by: list[tuple[int, bytes]] = []  # size and milestone
         self.confirm(START - 900)
 
     @property
@@ -129,19 +131,21 @@ class Ledger:
     def confirm(self, time: int) -> None:
         """Sign a milestone over all blocks."""
         self._index += 1
-        self._size = len(self.blocks)
+        first, self._size = self._size, len(self.blocks)
         parents = list(dict.fromkeys([self._newest, self._tip]))
         root = merkle.root(self._leaves())
         self.milestone = milestone.sign(
-            self.signer, self.id, self._index, parents, time, self._size, root
+            self.signer, self.id, self._index, parents, time, first, self._size, root
         )
+        self._confirmed_by.append((self._size, self.milestone))
         self._newest = self._tip = block.block_id(self.milestone)
         self.blocks.append(self.milestone)
 
     def confirmed(self, position: int) -> bytes:
-        """CBOR `confirmed` of the block at `position`, under the newest milestone."""
-        path = merkle.inclusion_path(self._leaves()[: self._size], position)
-        return cbor.encode([self.blocks[position], position, path, self.milestone])
+        """CBOR `confirmed` of the block at `position`, by the milestone that confirmed it."""
+        size, stone = next(one for one in self._confirmed_by if position < one[0])
+        path = merkle.inclusion_path(self._leaves()[:size], position)
+        return cbor.encode([self.blocks[position], position, path, stone])
 
     def _leaves(self) -> list[bytes]:
         return [merkle.leaf_hash(block.block_id(raw)) for raw in self.blocks]

@@ -78,7 +78,7 @@ ATTACKS: dict[str, tuple[Callable[[Node], bytes], str]] = {
     "one parent twice": (lambda n: anchor(n.tips() * 2), "block.parents"),
     "genesis": (lambda _: block.sign_genesis(OUTSIDER, START, "mine"), "block.kind-reserved"),
     "milestone": (
-        lambda n: milestone.sign(OUTSIDER, n.ledger, 1, n.tips(), START, 1, bytes(32)),
+        lambda n: milestone.sign(OUTSIDER, n.ledger, 1, n.tips(), START, 0, 1, bytes(32)),
         "block.kind-reserved",
     ),
     "unknown kind": (
@@ -134,7 +134,7 @@ def test_refused_with_a_stable_code(node: Node, attack: str) -> None:
 
 def test_ledger_key_does_not_open_the_door(node: Node, folder: Folder) -> None:
     """A milestone from outside must be refused even if it is validly signed."""
-    forged = milestone.sign(folder.key(), node.ledger, 1, node.tips(), START, 1, bytes(32))
+    forged = milestone.sign(folder.key(), node.ledger, 1, node.tips(), START, 0, 1, bytes(32))
     assert "block.kind-reserved" == refused(node, forged)
 
 
@@ -303,7 +303,7 @@ def test_newer_milestone_of_its_own_ends_signing(node: Node, folder: Folder) -> 
     """
     node.tick()
     assert node.newest is not None
-    unseen = milestone.sign(folder.key(), node.ledger, 2, [node.newest.id], START, 9, bytes(32))
+    unseen = milestone.sign(folder.key(), node.ledger, 2, [node.newest.id], START, 0, 9, bytes(32))
     with pytest.raises(ForkError):
         node.shown(unseen)
 
@@ -317,8 +317,8 @@ def test_what_anyone_can_publish_does_not_end_signing(node: Node, folder: Folder
         b"garbage",
         anchor([made.id]),
         made.block.raw,
-        milestone.sign(OUTSIDER, node.ledger, 9, [made.id], START, 9, bytes(32)),
-        milestone.sign(key, bytes(8), 9, [made.id], START, 9, bytes(32)),
+        milestone.sign(OUTSIDER, node.ledger, 9, [made.id], START, 0, 9, bytes(32)),
+        milestone.sign(key, bytes(8), 9, [made.id], START, 0, 9, bytes(32)),
     ):
         node.shown(raw)
     assert made.index + 1 == node.tick()[-1].index

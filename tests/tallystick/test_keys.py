@@ -38,22 +38,12 @@ def test_wycheproof(public: str, case: dict[str, str]) -> None:
 
 def test_rfc_8032() -> None:
     """Our seeds would make other keys than a board's."""
-    text = (PUBLISHED / "rfc8032" / "ed25519.json").read_text()
-    cases = json.loads(text)
-    for case in (
-        cases
-        if isinstance(cases, list)
-        else next(iter(v for v in cases.values() if isinstance(v, list)))
-    ):
-        names = {
-            name.lower(): bytes.fromhex(value) for name, value in case.items() if name != "name"
-        }
-        secret = names.get("secret", names.get("secret_key", names.get("seed", b"")))
-        signer = PrivateKey.from_seed(secret[:32])
-        public = names.get("public", names.get("public_key", b""))
-        message = names.get("message", names.get("msg", b""))
-        assert public == signer.public.raw
-        assert names.get("signature", names.get("sig", b"")) == signer.sign(message)
+    cases = json.loads((PUBLISHED / "rfc8032" / "ed25519.json").read_text())
+    assert 5 == len(cases)
+    for case in cases:
+        signer = PrivateKey.from_seed(bytes.fromhex(case["seed"]))
+        assert case["public"] == signer.public.raw.hex()
+        assert case["signature"] == signer.sign(bytes.fromhex(case["message"])).hex()
 
 
 @pytest.mark.parametrize("raw", [*LOW_ORDER, *NOT_CANONICAL])

@@ -7,10 +7,11 @@ from typing import Any
 import pytest
 
 from tallystick import credential, did, statement
+from tallystick.keys import PrivateKey
 from tallystick.limits import ACCEPT_WITHIN_S
 from tallystick.statement import Effect, History, Status
 from tallystick.statement import StatementKind as Say
-from tests.world import START, PrivateKey, World, key
+from tests.world import START, World, key
 
 
 def name(who: str) -> bytes:

@@ -28,7 +28,7 @@ def test_the_topics_of_the_specification() -> None:
     assert ledger.base + "/block/" + "00" * 31 + "aa" == ledger.block(BLOCK)
     assert ledger.base + "/receipt/" + "00" * 31 + "aa" == ledger.receipt(BLOCK)
     assert ledger.base + "/anchor/00112233445566ff" == ledger.anchor(ID)
-    assert (root + "+/up", root + "+/state") == (topics.device_up(), topics.device_states())
+    assert root + "+/up" == topics.device_up()
 
 
 def test_back() -> None:

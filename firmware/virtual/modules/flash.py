@@ -64,7 +64,9 @@ def _read(cells: ptr8, at: int, target: ptr8, length: int):
 
 def blank(blocks):
     """The content of a flash of so many blocks as it leaves the factory."""
-    return bytearray(b"\xff" * (blocks * BLOCK_BYTES))
+    content = bytearray(blocks * BLOCK_BYTES)
+    _erase(content, 0, len(content))
+    return content
 
 
 class Power:

@@ -68,8 +68,12 @@ class Place:
         self.content = blank(BLOCKS)
         vfs.VfsLfs2.mkfs(Flash(self.content, Power()))
 
-    def copy(self):
-        return Place(bytearray(self.content), dict(self.partition))
+    def copy(self, target=None):
+        """Into the bytes of `target`, if it is given."""
+        if target is None:
+            return Place(bytearray(self.content), dict(self.partition))
+        target[:] = self.content
+        return Place(target, dict(self.partition))
 
 
 class Gateway:

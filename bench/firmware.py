@@ -1,0 +1,84 @@
+"""The board: its signer, its records, and the heap that an ESP32 has left."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from bench import firmware_signer
+from bench.figure import Figure
+from firmware import build as firmware_build
+from tallystick import record
+from tallystick.body import Readings
+from tallystick.keys import PrivateKey
+from tests.firmware.bench import GatewayDouble, Signer, VirtualBoard
+from tests.parts import ROOT, Broker, micropython64
+
+SIZE_BARS = {1: 150, 10: 180, 60: 320}  # bytes of a complete record with two channels
+BUILD_MS_BAR = 3.0
+BUILD_BYTES_BAR = 1.2 * 1024
+FREE_BAR = 30 * 1024
+HEAP = "111k"
+ROUNDS = 200
+TIME_LIMIT_S = 60
+
+
+def sizes() -> list[Figure]:
+    """Complete records on the specification's size vector."""
+    key = PrivateKey.from_seed(bytes(range(32)))
+    found = []
+    for count, bar in SIZE_BARS.items():
+        column = tuple(20_000 + (i % 2) * 23 for i in range(count))
+        body = Readings(99_000, 10 if count > 1 else 0, (column, column))
+        raw = record.sign(key, 100_000, bytes(32), 1_795_242_134, body)
+        name = f"record of {count} reading(s), two channels"
+        found.append(Figure.at_most(name, len(raw), "bytes", bar))
+    return found
+
+
+def build_cost() -> list[Figure]:
+    """Building one record on the 64-bit unix port, the signature left out."""
+    script = ROOT / "tests" / "firmware" / "on_board" / "record_cost.py"
+    built = firmware_build.build("x64")
+    done = subprocess.run(
+        [*micropython64(), "-X", f"heapsize={HEAP}", str(script), str(built), str(ROUNDS)],
+        capture_output=True,
+        check=True,
+        text=True,
+        timeout=TIME_LIMIT_S,
+    )
+    found = {name: int(value) for name, value in map(str.split, done.stdout.splitlines())}
+    return [
+        Figure.at_most("build a record, sign excluded", found["us"] / 1000, "ms", BUILD_MS_BAR),
+        Figure.at_most(
+            "heap taken by that, garbage included", found["bytes"], "bytes", BUILD_BYTES_BAR
+        ),
+    ]
+
+
+def free_heap() -> list[Figure]:
+    """What the 32-bit board has left of 111 KiB while it is connected and queues."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        owner, signer = Signer(), Signer()
+        with (
+            Broker(folder / "broker") as broker,
+            VirtualBoard(folder / "board", bits=32, heap=HEAP) as board,
+        ):
+            public = board.provision(owner, signer, broker.port, batch=1, interval_ms=100)
+            with GatewayDouble(broker.port, public, signer) as gateway:
+                board.restart()
+                gateway.wait(3)
+                gateway.acknowledge()
+                gateway.wait(12)
+                status = board.status()
+    if not status["connected"] or not status["queue"]:
+        print("error: the board is not connected and queueing", file=sys.stderr)
+    return [Figure.at_least("32-bit board, 111 KiB: free heap", status["free"], "bytes", FREE_BAR)]
+
+
+def figures() -> list[Figure]:
+    """All of the board's figures."""
+    return [*firmware_signer.figures(), *sizes(), *build_cost(), *free_heap()]

@@ -1,0 +1,160 @@
+"""A connection to the broker as umqtt sees it: read, write, close; plain, or in TLS.
+
+Rules
+* Nothing waits for ever: reading and writing wait in pieces, and give up at `deadline` with ETIMEDOUT. So does the
+  handshake of TLS, which is part of the first write.
+* TLS always verifies: the chain up to the one CA that lies on this board, the name that was connected to, and the
+  dates. There is no setting that leaves any of it out.
+* A packet leaves in one write: umqtt writes it in pieces, which costs 40 ms each time on a slow acknowledge.
+"""
+
+import errno
+import select
+import socket
+
+from micropython import const
+
+from tally import hal
+from tally.message import MAX_MESSAGE_BYTES
+
+TIMEOUT_MS = const(10000)
+HANDSHAKE_MS = const(20000)
+CA_PATH = "ca.der"
+MAX_CA_BYTES = const(2048)
+_MAX_PACKET = const(1 << 20)  # read past, never held
+
+
+class Trouble(Exception):
+    """Why there is no connection. args: state (a word of `led.PATTERNS`), text."""
+
+
+def _context():
+    """What a broker is verified with. Raises Trouble."""
+    try:
+        import tls  # in C; the module `ssl` that stands before it from 1.23 on verifies nothing unless told to
+    except ImportError:
+        import ssl as tls
+    try:
+        with open(CA_PATH, "rb") as file:
+            authority = file.read(MAX_CA_BYTES)
+        context = tls.SSLContext(tls.PROTOCOL_TLS_CLIENT)
+        context.verify_mode = tls.CERT_REQUIRED
+        context.load_verify_locations(authority)
+    except OSError:
+        raise Trouble("certificate", "no CA certificate: set ca <hex>") from None
+    except ValueError as error:
+        raise Trouble("certificate", "the CA certificate: %s" % _line(error)) from None
+    return context
+
+
+def _line(error):
+    """mbedtls's own words, which stand between line feeds, as one line."""
+    return str(error.args[0] if error.args else error).strip().replace("\n", ", ")
+
+
+def dial(host, port, secure):
+    """A Stream to host:port; TLS as far as it needs no answer. Raises OSError, Trouble."""
+    context = _context() if secure else None
+    address = socket.getaddrinfo(host, port)[0][-1]
+    connected = socket.socket()
+    try:
+        connected.settimeout(TIMEOUT_MS // 1000)
+        connected.connect(address)
+        connected.setblocking(False)
+        if context is None:
+            return Stream(connected)
+        wrapped = context.wrap_socket(
+            connected, server_hostname=host, do_handshake_on_connect=False
+        )
+        return Stream(wrapped, connected)
+    except (OSError, ValueError):
+        connected.close()
+        raise
+
+
+class Stream:
+    """A socket that does not block; `deadline` bounds what is under way. under: the socket that carries TLS."""
+
+    def __init__(self, connected, under=None):
+        self._socket = connected
+        self._under = under
+        self._poll = select.poll()
+        self._poll.register(connected, select.POLLIN)
+        self._out = bytearray()
+        self.deadline = 0
+
+    def begin(self, patience=TIMEOUT_MS):
+        self.deadline = hal.ticks_add(hal.ticks_ms(), patience)
+
+    def shake_hands(self, hello):
+        """Send the first packet, and before it do the handshake of TLS. Raises OSError, Trouble."""
+        self.begin(HANDSHAKE_MS)
+        self.write(hello)
+        if self._under is None:
+            self.flush()
+            return
+        try:
+            self.flush()
+        except ValueError as error:  # mbedtls says what is wrong with the certificate
+            raise Trouble("certificate", "the broker's certificate: %s" % _line(error)) from None
+        except OSError as error:
+            why = error.args[1] if len(error.args) > 1 else "error %s" % error.args[0]
+            raise Trouble("certificate", "no TLS with this broker: %s" % why) from None
+
+    def ready(self):
+        """Whether there is something to read now (or the end)."""
+        return bool(self._poll.poll(0))
+
+    def setblocking(self, flag):
+        """umqtt switches blocking on in the middle of things; here a deadline holds instead."""
+
+    def _wait(self, event):
+        self._poll.modify(self._socket, event)
+        try:
+            while not self._poll.poll(100):
+                if hal.ticks_diff(self.deadline, hal.ticks_ms()) < 0:
+                    raise OSError(errno.ETIMEDOUT)
+        finally:
+            self._poll.modify(self._socket, select.POLLIN)
+
+    def read(self, length):
+        """Exactly `length` bytes, or b"" of a message that is too long (which is then gone)."""
+        keep = length <= MAX_MESSAGE_BYTES
+        if not 0 <= length <= _MAX_PACKET:
+            raise OSError(errno.EINVAL)
+        self.flush()
+        out = bytearray()
+        while length:
+            self._wait(select.POLLIN)
+            piece = self._socket.read(min(length, 256))
+            if piece is None:
+                continue
+            if not piece:
+                raise OSError(errno.ECONNRESET)
+            length -= len(piece)
+            if keep:
+                out.extend(piece)
+        return out
+
+    def write(self, data, length=None):
+        self._out.extend(data if length is None else data[:length])
+
+    def flush(self):
+        """Send what was written, as one packet."""
+        view = memoryview(self._out)
+        at = 0
+        while at < len(view):
+            self._wait(select.POLLOUT)
+            sent = self._socket.write(view[at:])
+            at += sent or 0
+        if at:
+            self._out = bytearray()
+
+    def close(self):
+        self._poll.unregister(self._socket)
+        for one in (self._socket, self._under):
+            if one is not None:
+                try:
+                    one.close()
+                except OSError:
+                    continue  # it is gone, which is what was wanted
