@@ -25,7 +25,7 @@ ready:
 	@$(PYTHON) -m tools.setup --quiet
 
 demo: ready ## one reading from a virtual board to a verdict, with everything real but the board
-	@$(VENV)/python demo/walk.py
+	@$(VENV)/python -m demo.walk
 
 test: ready ## the whole suite; ARGS="tests/gateway -x" for a part of it
 	@$(VENV)/python -m pytest $(ARGS)

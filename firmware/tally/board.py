@@ -7,17 +7,19 @@ Rules
 """
 
 from tally import hal, keys
+from tally.clock import Clock
 from tally.config import Config
 from tally.head import Head
 from tally.journal import Journal
 from tally.trust import Trust
 
 _BOOTS = "boots"
+_DEVICE = "device"  # kid of the first key, of a board that has another one now
 _CONFIG = "config"
 
 
 class Board:
-    """store, config, key, trust, chain: see their modules. boots: count of starts."""
+    """store, config, clock, key, trust, chain: see their modules. device: id of 8 bytes. boots: count of starts."""
 
     def __init__(self):
         from tally.chain import Chain
@@ -30,13 +32,22 @@ class Board:
 
             self.log("no key yet: making one")
             self.key = birth.make(self.store, hal.Radio())
-        self.boots = hal.number(self.store, _BOOTS) + 1
-        self.store.set_i32(_BOOTS, self.boots)
-        self.store.commit()
+        self.boots = hal.number(self.store, _BOOTS)
+        if not hal.woken():  # a wake-up is no start, and costs no flash
+            self.boots += 1
+            self.store.set_i32(_BOOTS, self.boots)
+            self.store.commit()
+        self.clock = Clock(self.store, self.config, self.log)
         self.trust = Trust(self.store)
         limit = self.config["journal_kib"] * 1024
         self.chain = Chain(self.store, self.key, Head(self.store), Journal(), limit)
         self._digest = None
+        if hal.blob(self.store, keys.NEXT, keys.NEXT_BYTES):
+            from tally import rotation
+
+            rotation.resume(self)
+        first = hal.blob(self.store, _DEVICE, 8)
+        self.device = bytes(first) if first else self.chain.key.kid
 
     def log(self, text):
         print("# " + text)

@@ -101,27 +101,29 @@ class Chain:
             self.gone = None
 
     def _split(self, seq):
+        """(kid, payload) of our own record with this seq, None if it is not here. Older ones have an older key."""
         data = self.journal.read(seq)
         if data is None:
             return None
+        signer = cose.signer(data)
         try:
-            return cose.split(data, self.key.kid, cose.RECORD)[0]
+            return signer, cose.split(data, signer, cose.RECORD)[0]
         except cose.CoseError:
             return None
 
     def _prev_at(self, seq):
         """`prev` in our own record with this seq, None if it is not here."""
-        payload = self._split(seq)
-        return None if payload is None else record.place(payload)[1]
+        found = self._split(seq)
+        return None if found is None else record.place(found[1])[1]
 
     def _id_at(self, seq):
         """The id of our own record with this seq, None if it is not known (any more)."""
         if self.head.next is not None and seq == self.head.next - 1:
             return self.head.prev
-        payload = self._split(seq)
-        if payload is None:
+        found = self._split(seq)
+        if found is None:
             return None
-        return sha256(cose.to_be_signed(self.key.kid, cose.RECORD, payload)).digest()
+        return sha256(cose.to_be_signed(found[0], cose.RECORD, found[1])).digest()
 
     def begin(self):
         """Allow seq 0: provisioning has said so."""
@@ -142,6 +144,8 @@ class Chain:
         head = self.head
         if self.halted:
             raise Halted(self.halted)
+        if self.journal.last is not None and self.journal.last >= head.next:
+            self.reconcile()  # the last one was kept, and then the head was not
         if head.adopted and build is not record.event:
             raise Halted("the first record after an adoption is `adopted`")
         seq = head.next

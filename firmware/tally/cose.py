@@ -65,6 +65,11 @@ def identify(signer, typ, payload):
     return sha256(to_be_signed(signer, typ, payload)).digest()
 
 
+def signer(data):
+    """The kid that a message of the one shape names; nothing says that it is true."""
+    return bytes(data[8:16])
+
+
 def split(data, signer, typ):
     """Take a message apart: (payload, signature). The signature is not verified here."""
     start = _START + protected(signer, typ) + b"\xa0"

@@ -8,9 +8,13 @@ Rules
 
 from hashlib import sha256
 
+from micropython import const
+
 from tally import cose, hal
 
 ENTRY = "key"  # seed, public key: 64 bytes
+NEXT = "key_next"  # during a rotation: the same of the new key, and the seq of the `rotate` record
+NEXT_BYTES = const(72)
 
 
 class KeyFault(Exception):

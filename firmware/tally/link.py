@@ -24,7 +24,7 @@ PUBACK_MS = const(20000)
 FIRST_PAUSE_MS = const(500)
 LAST_PAUSE_MS = const(60000)
 # umqtt asserts, indexes and unpacks what a broker sends; none of it may end the agent.
-_BROKEN = (OSError, IndexError, ValueError, AssertionError, MQTTException)
+_BROKEN = (Trouble, OSError, IndexError, ValueError, AssertionError, MQTTException)
 _PREFIX = "tallystick/v1/"
 _REFUSALS = ("", "the protocol", "the name", "", "the login", "this board")  # MQTT 3.1.1, 3.2.2.3
 
@@ -32,10 +32,14 @@ _REFUSALS = ("", "the protocol", "the name", "", "the login", "this board")  # M
 class Session(MQTTClient):
     """One connection. umqtt's packets, but for CONNECT (will, login) and QoS 1 (which waits in there)."""
 
-    def begin(self, config, topic, callback):
-        """Connect; topic: of the state, whose last will is `lost`."""
+    def __init__(self, client_id, callback):
+        self.client_id = client_id
         self.cb = callback
         self.pid = 0
+        self.sock = None
+
+    def begin(self, config, topic):
+        """Connect; topic: of the state, whose last will is `lost`."""
         self.sock = dial(config["broker_host"], config["broker_port"], config["broker_tls"])
         user, password = config["broker_user"], config["broker_password"]
         flags = 0x02 | 0x04 | 0x08 | 0x20  # clean session, will, will QoS 1, will retained
@@ -184,10 +188,10 @@ class Link:
             return
         if self._config["broker_tls"] and not self._clock.guess():
             raise Trouble("no clock", "no TLS before the clock is set: set ntp_host, or set time")
-        session = Session(self._device, self._config["broker_host"], self._config["broker_port"])
+        session = Session(self._device, self._hear)
         try:
-            session.begin(self._config, self._topic + "/state", self._hear)
-        except (Trouble, *_BROKEN):
+            session.begin(self._config, self._topic + "/state")
+        except _BROKEN:
             if session.sock:
                 session.sock.close()
             raise

@@ -26,7 +26,7 @@ What it keeps of ESP-IDF's non-volatile storage
 Rules
 * After a cut every call fails with OSError 5, for good: an object of the life before, which the garbage collector
   finds later, does not reach the flash of the next one.
-* The calls of the block device do not allocate: littlefs makes them from finalisers, too, where the heap is locked.
+* The calls of the block device allocate nothing: littlefs makes them from finalisers, too, where the heap is locked.
 """
 
 from collections import OrderedDict
@@ -40,8 +40,8 @@ HALF = const(1)
 NONE = const(2)
 
 _NVS_ENTRY_BYTES = const(32)
-_IO = OSError(5)
-_READ_ONLY = OSError(30)
+_EIO = const(5)
+_EROFS = const(30)
 
 
 @micropython.viper
@@ -77,6 +77,9 @@ class Power:
         returns: only that operation fails, as on a bad contact, and the board lives on."""
         self.operations = 0
         self.off = False
+        # made now: where the heap is locked, nothing could be raised
+        self.failure = OSError(_EIO)
+        self.refusal = OSError(_EROFS)
         self._fails_at = fails_at
         self._torn = torn
         self._returns = returns
@@ -84,7 +87,7 @@ class Power:
     def spend(self):
         """One operation: how much of it happens, WHOLE, HALF or NONE. OSError if the power is off."""
         if self.off:
-            raise _IO
+            raise self.failure
         self.operations += 1
         if self.operations != self._fails_at:
             return WHOLE
@@ -105,7 +108,7 @@ class Flash:
 
     def readblocks(self, block, buffer, offset=0):
         if self.power.off:
-            raise _IO
+            raise self.power.failure
         _read(self.content, block * BLOCK_BYTES + offset, buffer, len(buffer))
 
     def writeblocks(self, block, buffer, offset=None):
@@ -118,7 +121,7 @@ class Flash:
         self.programmed += length
         _program(self.content, block * BLOCK_BYTES + offset, buffer, length)
         if length != len(buffer):
-            raise _IO
+            raise self.power.failure
 
     def ioctl(self, operation, argument):
         if operation == 4:
@@ -134,12 +137,12 @@ class Flash:
         self.erases += 1
         _erase(self.content, block * BLOCK_BYTES, length)
         if length != BLOCK_BYTES:
-            raise _IO
+            raise self.power.failure
 
     def _begin(self, length):
         """How many of these bytes the operation reaches."""
         if self.read_only:
-            raise _READ_ONLY
+            raise self.power.refusal
         part = self.power.spend()
         if part == WHOLE:
             return length
@@ -155,7 +158,7 @@ class NVS(esp32.NVS):
         self.programmed = 0
         self.read_only = False
         self._partition = partition
-        self._power = power
+        self.power = power
         self._eager = eager
         self._changes = OrderedDict()  # key: value, or None if erased
 
@@ -175,12 +178,12 @@ class NVS(esp32.NVS):
     def commit(self):
         for key in list(self._changes):
             if self.read_only:
-                raise _READ_ONLY
-            part = self._power.spend()
+                raise self.power.refusal
+            part = self.power.spend()
             if part != NONE:
                 self._write(key, self._changes[key])
             if part != WHOLE:
-                raise _IO
+                raise self.power.failure
             del self._changes[key]
 
     def _write(self, key, value):
