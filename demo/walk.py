@@ -81,8 +81,11 @@ def main() -> int:
         return 1
     shown = FOLDER.relative_to(ROOT)
     out.print(f"\n{time.monotonic() - started:.0f} s. Everything is in {shown}; look yourself:")
-    out.print(f"  .venv/bin/tally verify --policy {shown}/laptop/policy.toml {shown}/one.tally")
-    out.print(f"  .venv/bin/tally inspect {shown}/batch.tally")
+    for words in (
+        f"verify --policy {shown}/laptop/policy.toml {shown}/one.tally",
+        f"inspect {shown}/batch.tally",
+    ):
+        out.print(f"  .venv/bin/tally {words}", soft_wrap=True)
     return 0 if good else 1
 
 

@@ -1,4 +1,4 @@
-"""Compile the agent into the files that a board gets: boot.py, main.py, and tally/, sensors/, lib/ as .mpy.
+"""Compile the agent into the files that a board gets: boot.py, main.py, and tally/ and sensors/ as .mpy.
 
     python firmware/build.py xtensawin          into build/firmware/xtensawin/
     python firmware/build.py x64 armv7emdp      for the two virtual boards
@@ -7,7 +7,6 @@ Rules
 * Compiled from the source's content: what did not change is taken from build/firmware/cache/.
 * Every file is replaced as one, so that two builds at a time do not disturb each other.
 * A module in native code that the architecture cannot have is left out; the agent has it in Python, too.
-* umqtt is not ours and not in the tree: `make setup` unpacks it, a user's board gets it by `mip`.
 """
 
 from __future__ import annotations
@@ -47,19 +46,11 @@ def _compiler() -> str:
 
 def _sources() -> dict[str, Path]:
     """Path on the board without suffix -> source file."""
-    found = {
+    return {
         f"{folder}/{path.stem}": path
         for folder in PACKAGES
         for path in sorted((FIRMWARE / folder).glob("*.py"))
     }
-    library = os.environ.get("TALLY_MICROPYTHON_LIB") or str(ROOT / ".parts" / "micropython-lib")
-    umqtt = Path(library) / "umqtt" / "simple.py"
-    if not umqtt.is_file():
-        message = (
-            f"no file {str(umqtt)!r}\nhint: make setup, or name its folder in TALLY_MICROPYTHON_LIB"
-        )
-        raise BuildError(message)
-    return {**found, "lib/umqtt/simple": umqtt}
 
 
 def _replace(path: Path, content: bytes) -> None:

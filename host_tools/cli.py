@@ -21,7 +21,10 @@ from tallystick_host.words import shown_path
 
 __all__ = ["main", "tally"]
 
-_COMMANDS: Final = ("init", "policy", "enrol", "grant", "prove", "verify", "inspect")
+_COMMANDS: Final = (
+    *("init", "policy", "boards", "devices", "firmware", "flash", "enrol", "grant"),
+    *("prove", "verify", "inspect", "issuer", "credential", "device"),
+)
 EXIT_USE: Final = 2
 EXIT_UNDONE: Final = 5
 EXIT_INTERRUPTED: Final = 130

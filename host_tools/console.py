@@ -13,6 +13,7 @@ board that says nothing in time ends in an error, never in a wait. The console w
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from typing import Final, Protocol
 
 from tallystick_host import limits
@@ -67,10 +68,16 @@ class Transport(Protocol):
 
 
 class Console:
-    """Asks a board. `answer_s`: how long an answer may take (seconds)."""
+    """Asks a board. `answer_s`: how long an answer may take (seconds); `heard` gets its talk, line by line."""
 
-    def __init__(self, transport: Transport, answer_s: float = limits.CONSOLE_ANSWER_S) -> None:
+    def __init__(
+        self,
+        transport: Transport,
+        answer_s: float = limits.CONSOLE_ANSWER_S,
+        heard: Callable[[str], None] = lambda line: None,
+    ) -> None:
         self.transport = transport
+        self._heard = heard
         self._answer_s = answer_s
         self._pending = bytearray()
         self._noise = ""
@@ -119,7 +126,9 @@ class Console:
             if status == "ERROR":
                 code, _, detail = rest.partition(" ")
                 raise BoardRefusedError(words, shown(code, 40), shown(detail))
-            if text and not text.startswith("#"):
+            if text.startswith("#"):
+                self._heard(shown(text))
+            elif text:
                 self._noise = self._noise or text
             skipped += len(line) + 1
             if skipped > limits.CONSOLE_NOISE_BYTES:

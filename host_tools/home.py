@@ -4,6 +4,8 @@
 `issuer.key`   the issuer: it signs the boards' credentials
 `policy.toml`  whom `tally verify` trusts
 `grants.json`  every grant that the owner gave
+`status.json`  which place in which status list belongs to whose credential
+`web/`         what an issuer hosts for others: its DID document and status lists; nothing secret
 
 Keys are PKCS #8 in PEM, mode 0600, made once and never written over. They are read here and shown nowhere.
 """
@@ -21,7 +23,7 @@ from tallystick_host import files, limits
 from tallystick_host.errors import UndoneError, UseError
 from tallystick_host.words import shown_path
 
-__all__ = ["Home", "default"]
+__all__ = ["Home", "default", "read_key"]
 
 
 def default() -> Path:
@@ -53,13 +55,21 @@ class Home:
     def grants_path(self) -> Path:
         return self.folder / "grants.json"
 
+    @property
+    def status_path(self) -> Path:
+        return self.folder / "status.json"
+
+    @property
+    def web_folder(self) -> Path:
+        return self.folder / "web"
+
     def owner(self) -> PrivateKey:
         """The owner's key; `UseError` if there is none yet."""
-        return _key(self.owner_path)
+        return read_key(self.owner_path)
 
     def issuer(self) -> PrivateKey:
         """The issuer's key; `UseError` if there is none yet."""
-        return _key(self.issuer_path)
+        return read_key(self.issuer_path)
 
     def exposed(self) -> list[Path]:
         """Key files that others than their owner may read."""
@@ -89,7 +99,8 @@ class Home:
         return made
 
 
-def _key(path: Path) -> PrivateKey:
+def read_key(path: Path) -> PrivateKey:
+    """The private key in a PEM file; `UseError` if there is none, `UndoneError` if it is no key of ours."""
     if not path.exists():
         raise UseError(f"no key {shown_path(path)!r}", hint="tally init makes one")
     try:

@@ -23,6 +23,25 @@ DEVICE_NAME_CHARS: Final = 64
 HTTP_TIMEOUT_S: Final = 30.0  # without a byte
 HTTP_ERROR_BYTES: Final = 4_096  # of an answer that is an error
 STATEMENTS_BYTES: Final = 16 * 2**20
+EXPORT_BYTES: Final = 16 * 2**20  # one answer with a ledger's blocks
 GATEWAY_PROGRAM_S: Final = 600.0  # to build a proof out of a data folder
 
 TEXT_CHARS: Final = 300  # of an outsider's text in one of our messages
+
+BOARD_FILE_BYTES: Final = 65_536
+IMAGE_BYTES: Final = 16 * 2**20  # of firmware; the largest flash of a board that we know
+IMAGE_LIST_BYTES: Final = 2**20
+TRAY_BYTES: Final = 2**20  # some 10,000 boards
+TRAY_PARALLEL: Final = 32
+PROGRAM_S: Final = 600.0  # esptool or mpremote, in all
+PROGRAM_LINE_CHARS: Final = 4_096
+FLEET: Final = 500  # virtual boards of one `tally simulate`
+
+BROKER_S: Final = 10.0  # to connect to a broker, and for each of its answers
+TIPS_S: Final = 5.0  # for what a broker retains to arrive
+RECEIPT_S: Final = 15.0  # for a ledger to answer a block
+CONFIRMED_S: Final = 300.0  # for a milestone; a ledger makes one every few seconds
+INBOX_MESSAGES: Final = 256
+PASSWORD_FILE_BYTES: Final = 4_096
+STATUS_BOOK_BYTES: Final = 64 * 2**20  # some 500,000 credentials
+VIEW_AGE_S: Final = 3_600  # of a ledger's newest milestone, after which we warn

@@ -20,7 +20,7 @@ from tallystick_host.errors import UndoneError, UseError
 from tallystick_host.question import AtSeq, AtTime, Between, Question
 from tallystick_host.words import shown, shown_path
 
-__all__ = ["from_folder", "from_gateway", "statements"]
+__all__ = ["blocks", "from_folder", "from_gateway", "milestone", "statements"]
 
 _GATEWAY: Final = "tallystick_gateway"
 
@@ -68,6 +68,16 @@ def from_folder(folder: Path, id: str, asked: Question, *, not_before: bool) -> 
 def statements(url: str, id: str, start: int) -> bytes:
     """One answer of the ledger at `url`: a CBOR array of the statements about device `id` from position `start` on."""
     return _fetch(url, f"v1/statements/{id}", {"from": str(start)}, limits.STATEMENTS_BYTES)
+
+
+def milestone(url: str) -> bytes:
+    """What the ledger at `url` gives as its newest milestone block."""
+    return _fetch(url, "v1/milestone", {}, library_limits.BLOCK_BYTES)
+
+
+def blocks(url: str, start: int) -> bytes:
+    """One answer of the ledger at `url`: a CBOR sequence of its confirmed blocks from position `start` on."""
+    return _fetch(url, "v1/export", {"from": str(start)}, limits.EXPORT_BYTES)
 
 
 def _fetch(url: str, path: str, query: Mapping[str, str], limit: int) -> bytes:

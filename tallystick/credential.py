@@ -3,7 +3,7 @@ section 10).
 
 A CWT (RFC 8392) in the shape of every signed object, typ 61. The subject is the device's did:key,
 its first key; `key` is the key in force where that is another one by now. Validity is judged at a
-time that the verifier proves, never "now".
+time that the verifier proves, never "now". `status` says where the issuer's status lists speak of it.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from tallystick.errors import FormatError
 from tallystick.fields import is_int, octets, uint
 from tallystick.keys import ED25519, ESP256, PublicKey
 
-__all__ = ["Credential", "parse", "sign"]
+__all__ = ["Credential", "StatusReference", "parse", "sign"]
 
 ISSUER: Final = 1
 SUBJECT: Final = 2
@@ -25,9 +25,18 @@ EXPIRES: Final = 4
 NOT_BEFORE: Final = 5
 CONFIRMATION: Final = 8  # RFC 8747
 ROLE: Final = -65537  # private use
+STATUS: Final = -65538  # private use: the registered claim with its URI does not fit a board
 INSPECTOR: Final = "inspector"
 
-_KNOWN: Final = {ISSUER, SUBJECT, EXPIRES, NOT_BEFORE, CONFIRMATION, ROLE}
+_KNOWN: Final = {ISSUER, SUBJECT, EXPIRES, NOT_BEFORE, CONFIRMATION, ROLE, STATUS}
+
+
+@dataclass(frozen=True)
+class StatusReference:
+    """Where the issuer's status lists speak of a credential: number of the list, place in it."""
+
+    list: int
+    index: int
 
 
 @dataclass(frozen=True)
@@ -43,6 +52,7 @@ class Credential:
     expires: int | None = None
     key: PublicKey | None = None
     role: str | None = None
+    status: StatusReference | None = None
 
     @property
     def device_key(self) -> PublicKey:
@@ -67,7 +77,7 @@ def parse(raw: bytes) -> Credential:
         or None in claims.values()
     ):
         raise FormatError(
-            "credential.claims", "a credential has iss, sub, nbf; exp, cnf and role at most"
+            "credential.claims", "a credential has iss, sub, nbf; exp, cnf, role and status at most"
         )
     role = claims.get(ROLE)
     if role not in (None, INSPECTOR):
@@ -84,6 +94,7 @@ def parse(raw: bytes) -> Credential:
         None if expires is None else uint(expires, "exp", limits.TIME),
         None if confirmation is None else _cose_key(confirmation),
         None if role is None else INSPECTOR,
+        None if STATUS not in claims else _status(claims[STATUS]),
     )
 
 
@@ -96,6 +107,7 @@ def sign(
     expires: int | None = None,
     key: PublicKey | None = None,
     role: str | None = None,
+    status: StatusReference | None = None,
 ) -> bytes:
     """The bytes of a credential; `issuer` is the DID of `signer`'s key."""
     claims: dict[int, object] = {ISSUER: issuer, SUBJECT: subject, NOT_BEFORE: not_before}
@@ -105,6 +117,8 @@ def sign(
         claims[CONFIRMATION] = {1: _cose_key_map(key)}
     if role is not None:
         claims[ROLE] = role
+    if status is not None:
+        claims[STATUS] = [status.list, status.index]
     return cose.sign(signer, Typ.CREDENTIAL, cbor.encode(claims))
 
 
@@ -115,6 +129,15 @@ def _did(value: cbor.Value, what: str) -> str:
     if not (value.isascii() and value.isprintable()):
         raise FormatError("credential.did", f"{what} is not a DID")
     return value
+
+
+def _status(value: cbor.Value) -> StatusReference:
+    if not isinstance(value, list) or len(value) != 2:
+        raise FormatError("credential.status", "a status reference is [list, index]")
+    return StatusReference(
+        uint(value[0], "status list", limits.STATUS_LISTS, at_least=1),
+        uint(value[1], "status index", limits.STATUS_ENTRIES - 1),
+    )
 
 
 def _cose_key_map(key: PublicKey) -> dict[int, object]:

@@ -36,6 +36,12 @@ STATEMENT_BYTES: Final = 4_096
 REASON_BYTES: Final = 512  # free text in a statement
 ACCEPT_WITHIN_S: Final = 30 * 86_400  # a transfer is accepted within 30 days of ledger time
 CREDENTIAL_BYTES: Final = 2_048
+BOARD_CREDENTIAL_BYTES: Final = 260  # one that a board carries
+STATUS_LISTS: Final = 65_535  # of one issuer, numbered from 1
+STATUS_ENTRIES: Final = 2**20  # of one status list
+VC_BYTES: Final = 2**18  # a verifiable credential; a full status list has 175,000
+DID_DOCUMENT_BYTES: Final = 65_536
+JSON_DEPTH: Final = 16  # levels of nesting of any JSON that we read
 DID_BYTES: Final = 128
 
 PROOF_BYTES: Final = 256 * 2**20

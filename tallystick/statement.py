@@ -172,6 +172,20 @@ class History:
             self._take(statement, time)
         return effect
 
+    def objection(self, statement: Statement, time: int) -> str:
+        """Why `statement` would have no effect as the next one, at `time` (Unix seconds by the ledger's clock); empty
+        if it would have. Nothing is taken in.
+        """
+        return self._objection(statement, time)
+
+    @property
+    def offered_to(self) -> str | None:
+        """The DID that the device was transferred to and that has not accepted yet."""
+        last = self.last
+        if last is None or last.kind is not StatementKind.TRANSFERRED:
+            return None
+        return last.args[0].decode()
+
     def misses(self, statement: Statement) -> bool:
         """Does one who may speak of this device name a previous statement that was never applied?"""
         speakers = [*self.issuers, *([did.public_key(self.owner)] if self.owner else [])]

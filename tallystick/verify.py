@@ -14,16 +14,18 @@ from __future__ import annotations
 import itertools
 from collections.abc import Sequence
 
-from tallystick import chain, did, limits, merkle, proof
+from tallystick import chain, data_integrity, did, limits, merkle, proof, status_list, timestamp
 from tallystick.body import Beacon, Kind, Open, Readings, Rotate
 from tallystick.chain import Chain, Finding, KeyPeriod, Result
 from tallystick.errors import EvidenceError, KeyUnknownError, TallystickError
+from tallystick.jcs import Object
 from tallystick.keys import PublicKey
 from tallystick.milestone import Confirmed, Milestone
 from tallystick.policy import REQUIRABLE, Policy
 from tallystick.proof import Proof
 from tallystick.record import CLOCK_UNSET_BELOW, Record
 from tallystick.statement import History, Status
+from tallystick.status_list import StatusListCredential
 from tallystick.verdict import Check, Outcome, Verdict
 
 __all__ = ["verify"]
@@ -31,24 +33,25 @@ __all__ = ["verify"]
 _BARRED = (Status.SUSPENDED, Status.STOLEN, Status.RETIRED)
 
 
-def verify(data: bytes | Proof, policy: Policy) -> Verdict:
+def verify(data: bytes | Proof, policy: Policy, lists: Sequence[Object] = ()) -> Verdict:
     """The verdict on a proof file (its bytes, or parsed) under `policy`. Never raises for what is
-    in the file.
+    in the file, nor for what is in `lists`: status lists of the issuer that are at hand (JSON).
     """
     # 1. the form
     try:
         parsed = data if isinstance(data, Proof) else proof.parse(data)
     except TallystickError as error:
         return Verdict((Check("proof.format", Outcome.UNDECIDED, str(error)),))
-    return _Verification(parsed, policy).run()
+    return _Verification(parsed, policy, lists).run()
 
 
 class _Verification:
     """One proof under one policy; each method is a step and adds its checks."""
 
-    def __init__(self, parsed: Proof, policy: Policy) -> None:
+    def __init__(self, parsed: Proof, policy: Policy, lists: Sequence[Object]) -> None:
         self.proof = parsed
         self.policy = policy
+        self.lists = lists
         self.checks: list[Check] = [Check("proof.format", Outcome.OK)]
         self.notes: list[str] = []
         self.not_before: int | None = None
@@ -71,6 +74,7 @@ class _Verification:
         self._log()
         self._anchor()
         self._statements(credential.device_key)
+        self._status_lists()
         self._time()
         return self._verdict()
 
@@ -360,6 +364,53 @@ class _Verification:
             self._add(code, Outcome.UNDECIDED, "a statement names one that is not in the file")
         else:
             self._add(code, Outcome.OK, f"{at_anchor}, as of milestone {newest.index}")
+
+    # ---- 10, for a credential that refers to status lists
+
+    def _status_lists(self) -> None:
+        p = self.proof
+        code = "credential.status"
+        credential = p.credential
+        reference = credential.status if credential else None
+        issuer = self.policy.issuer(credential.issuer) if credential else None
+        if reference is None:
+            return
+        place = f"status list {reference.list}, index {reference.index}"
+        found: list[StatusListCredential] = []
+        for given in self.lists:
+            try:
+                one = status_list.parse(given)
+                if one.number == reference.list and issuer is not None:
+                    # whatever name the issuer has in it: the policy's key must have signed the list
+                    data_integrity.verify(given, issuer.key)
+                    one.list.get(reference.index)
+                    found.append(one)
+            except TallystickError as error:
+                self._add(
+                    code, Outcome.UNDECIDED, f"a status list that says nothing: {error.detail}"
+                )
+                return
+        if not found:
+            self._add(code, Outcome.SKIPPED, f"{place} is not at hand")
+            return
+        barring = [one for one in found if one.list.get(reference.index)]
+        anchored_at = p.anchor.milestone.time if p.anchor and self._anchored() else None
+        if not barring:
+            as_of = timestamp.text(min(one.valid_from for one in found))
+            said = " or ".join(sorted(one.purpose for one in found))
+            self._add(code, Outcome.OK, f"no {said} in {place}, as of {as_of}")
+            return
+        oldest = min(barring, key=lambda one: one.valid_from)
+        detail = f"{oldest.purpose} in {place}, as of {timestamp.text(oldest.valid_from)}"
+        if anchored_at is None or anchored_at >= oldest.valid_from:
+            self._add(code, Outcome.UNTRUSTED, detail)
+        elif self._outcome("device.status") is Outcome.OK:
+            self.notes.append(f"{detail}; at the anchor the device's statements count")
+        else:
+            # a list says that it is so, not since when
+            self._add(
+                code, Outcome.UNDECIDED, f"{detail}: later than the anchor; since when is not said"
+            )
 
     # ---- 11. between which two moments
 

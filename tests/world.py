@@ -1,14 +1,22 @@
 """A simulator: one board, its gateway's log and a ledger, in memory and by a clock of its own.
 
 It is no gateway and no ledger: nothing is checked, nothing is kept, and whoever holds it holds all
-the keys. That is what it is for: a test takes one honest world and forges one thing in it. All
-keys come from names and all times from `START`, so that two runs make the same bytes.
+the keys. That is what it is for: a test takes one honest world and forges one thing in it. What it
+makes is what real parts make, byte for byte. All keys come from names and all times from `START`,
+so that two runs make the same bytes.
+
+Step by step, for tests that forge a step:
 
     world = World()
     world.device.open()
     reading = world.device.readings([215])
     world.publish()                     # log, checkpoint, anchor, milestone
     data = world.prove([reading])       # a proof that `world.policy` calls VERIFIED
+
+In one line, for tests that need a file:
+
+    data = world.proof(1)               # of seq 1, with an anchor of its own
+    text = world.policy_text()          # the policy as a file
 """
 
 from __future__ import annotations
@@ -193,6 +201,11 @@ class GatewayLog:
         self.origin = checkpoint.gateway_name(signer.public)
         self.entries: list[bytes] = []
 
+    @property
+    def vkey(self) -> VerifierKey:
+        """What a policy trusts this log by."""
+        return VerifierKey(self.origin, self.signer.public)
+
     def add(self, raw: bytes) -> int:
         """The index of the new leaf."""
         self.entries.append(raw)
@@ -283,6 +296,11 @@ class Ledger:
         """Origin and key name of its checkpoints."""
         return checkpoint.ledger_name(self.id)
 
+    @property
+    def vkey(self) -> VerifierKey:
+        """What a policy trusts this ledger by."""
+        return VerifierKey(self.name, self.signer.public)
+
     def newest(self) -> MilestoneRef:
         """The newest milestone, as a board is told of it."""
         return MilestoneRef(self.id, self.milestones[-1].id)
@@ -299,7 +317,6 @@ class World:
         self.anchors: list[bytes] = []
         self.statements: list[bytes] = []  # block ids
         self.last_statement: bytes | None = None
-        self._logged = 0
 
     @property
     def issuer_did(self) -> str:
@@ -311,9 +328,20 @@ class World:
         """Trusts this issuer, this gateway and this ledger."""
         return Policy(
             (Issuer(self.issuer_did, self.issuer.public, "Acme"),),
-            (Log(VerifierKey(self.log.origin, self.log.signer.public), "field", "Acme"),),
-            (Log(VerifierKey(self.ledger.name, self.ledger.signer.public), "", "Harbour"),),
+            (Log(self.log.vkey, "field", "Acme"),),
+            (Log(self.ledger.vkey, "", "Harbour"),),
         )
+
+    def policy_text(self, *, issuer: bool = True, gateway: bool = True, ledger: bool = True) -> str:
+        """The policy as a file, with a comment that must survive, less whom `False` names."""
+        lines = ["# whom we trust", "version = 1"]
+        if issuer:
+            lines += ["[[issuers]]", f'did = "{self.issuer_did}"', 'name = "Acme"']
+        if gateway:
+            lines += ["[[gateways]]", f'vkey = "{self.log.vkey}"', 'name = "field"']
+        if ledger:
+            lines += ["[[ledgers]]", f'vkey = "{self.ledger.vkey}"', 'operator = "Harbour"']
+        return "\n".join(lines) + "\n"
 
     def credential(self, signer: Signer | None = None, **changes: Any) -> bytes:
         """The issuer's credential for the device."""
@@ -326,11 +354,11 @@ class World:
         }
         return credential.sign(signer or self.issuer, **said)
 
-    def admit(self) -> None:
-        """Put all new records of the device into the log."""
-        for one in self.device.records[self._logged :]:
-            self.log.add(one.raw)
-        self._logged = len(self.device.records)
+    def admit(self, device: Device | None = None) -> None:
+        """Put all new records of the device, or of a clone, into the log."""
+        for one in (device or self.device).records:
+            if one.raw not in self.log.entries:
+                self.log.add(one.raw)
 
     def anchor(self, time: int | None = None, note: bytes | None = None) -> bytes:
         """Post the newest checkpoint; the block's id."""
@@ -373,18 +401,25 @@ class World:
         owner = did.did_key(self.owner.public).encode()
         return self.state(self.issuer, StatementKind.REGISTERED, owner)
 
-    def parts(self, records: Sequence[Record], *, anchor: bytes | None = None) -> dict[str, Any]:
+    def parts(
+        self,
+        records: Sequence[Record],
+        *,
+        anchor: bytes | None = None,
+        device: Device | None = None,
+    ) -> dict[str, Any]:
         """The arguments of `proof.build` for an honest proof of `records`."""
         anchor = anchor or self.anchors[-1]
         note = self.ledger.blocks[anchor].carried
         size = checkpoint.parse(note).size
-        by_seq = {one.seq: one for one in self.device.records}
+        chain = (device or self.device).records
+        by_seq = {one.seq: one for one in chain}
         held = {one.seq for one in records}
         boots = {one.body.boot for one in records if isinstance(one.body, Readings)}
         last = records[-1].seq
         turns = [
             one.raw
-            for one in self.device.records
+            for one in chain
             if one.kind is Kind.ROTATE and one.seq < last and one.seq not in held
         ]
         return {
@@ -408,6 +443,35 @@ class World:
     def prove(self, records: Sequence[Record], /, **changes: Any) -> bytes:
         """The proof file of `records`; `changes` replace arguments of `proof.build`."""
         return proof.build(**{**self.parts(records), **changes})
+
+    def proof(
+        self,
+        first: int,
+        last: int | None = None,
+        /,
+        *,
+        device: Device | None = None,
+        anchored: bool = True,
+        **changes: Any,
+    ) -> bytes:
+        """The proof file of the records `first`..`last` of the device, or of a clone: logged, and
+        anchored by a milestone ten minutes later. `changes` replace arguments of `proof.build`.
+        """
+        given = device or self.device
+        self.admit(given)
+        note, posted = self.log.checkpoint(), self.anchor()
+        self.ledger.milestone(given.time + 600)
+        records = given.records[first : (first if last is None else last) + 1]
+        parts = self.parts(records, anchor=posted, device=given)
+        if not anchored:
+            parts |= {"anchor": None, "checkpoint": note, "statements": []}
+        return proof.build(**{**parts, **changes})
+
+
+def with_forged_record(data: bytes) -> bytes:
+    """A proof file with one bit of its first record's signature turned."""
+    raw = proof.parse(data).records[0].raw
+    return data.replace(raw, raw[:-1] + bytes([raw[-1] ^ 1]), 1)
 
 
 def small() -> tuple[World, bytes]:

@@ -1,111 +1,170 @@
-"""The agent: measures, signs, keeps and publishes; hears acknowledgements and grants.
+"""The agent: measures and signs; what is signed it gives to the publisher.
 
 Rules
 * `step` does a little of everything and returns soon; it is called for ever.
 * A chain that is halted signs nothing: what the sensor says meanwhile is lost, and nothing is made up later.
-* Each start signs an `open`, each connection a `beacon`: the gateway's answer to it is fresh.
-* Everything is published out of the journal, never out of memory.
-* Records go on from the acknowledged one at each connection, again when no acknowledgement comes for long,
-  and out of order where an acknowledgement says `missing`.
+* Each start signs an `open`, each connection a `beacon`: the gateway's answer to it is fresh. A wake-up from deep sleep
+  is no start (tally/rest.py), and its connection gets a beacon only when one is due anyway.
+* A record is sealed before it would be longer than the way to the gateway takes.
+* The watchdog is fed by progress alone: a reading taken, a record signed, a packet of the broker, or nothing due.
 """
 
 import gc
-
-from micropython import const
 
 from tally import hal, record
 from tally.chain import Halted
 from tally.config import MAX_VALUES
 from tally.link import Link
-from tally.message import Acknowledgement, MessageError
+from tally.publisher import Publisher
 from tally.sensor import Batch, SensorError, Watch, load, measure, tick_ms
-from tally.trust import TrustError
 from tally.version import VERSION
-
-GREETING_MS = const(
-    3000
-)  # for the retained acknowledgement, before the beacon of a session is signed
-RESEND_MS = const(30000)
-LAST_RESEND_MS = const(600000)
-CLOCK_STEP_S = const(30)
-MAX_PASSED_OVER = const(64)  # unreadable records in one step
 
 
 class Agent:
-    """state: waiting (to be started) | ready | halted | idle (the flash takes nothing) | no sensor."""
+    """state: waiting (to be started) | ready | halted | idle (the flash takes nothing) | no sensor.
+
+    storage: what the flash said last, None while it takes what it gets."""
 
     def __init__(self, board):
         self.board = board
         self.chain = board.chain
         self.link = None
         self.state = "waiting"
-        self._clock = record.CLOCK_UNSET
-        self._milestone = None
-        self._checkpoint = None
-        self._nonce = None
+        self.storage = None
+        self.sensor_fault = None
+        self._publisher = Publisher(board, self._timed, self._trouble)
+        self._rest = None  # of a board that sleeps
+        self._watchdog = None
         self._open = None  # seq of the `open` in force
         self._batch = None
-        self._next_ms = 0
-        self._cursor = 0  # seq to publish next
-        self._missing = []
-        self._progress_ms = 0
-        self._patience = RESEND_MS
-        self._session = 0
-        self._greet_ms = None
+        self._due_ms = 0  # time since boot
         self._since_beacon = 0
         self._config = None
+        self._woken = False
+        self._progress = True
+        self._heard = 0
 
     def start(self):
         """Begin to measure and to publish. False if the sensor that is set cannot be had."""
         board = self.board
+        config = board.config
         try:
-            self._sensor = load(board.config["sensor"])
+            self._sensor = load(config["sensor"], config["sensor_args"])
         except SensorError as error:
-            self.state = "no sensor"
-            board.log(str(error))
+            if self.sensor_fault != str(error):
+                board.log(str(error))
+            self.state, self.sensor_fault = "no sensor", str(error)
             return False
-        if hal.unix_time() is not None:
-            self._clock = record.CLOCK_HAND
+        self.sensor_fault = None
         self._watch = Watch(len(self._sensor.channels))
-        self.link = Link(board.config, self.chain.key.kid.hex(), self._hear, board.log)
-        self._cursor = self.chain.upto + 1
-        self._progress_ms = self._next_ms = hal.ticks_ms()
+        self.link = Link(config, board.clock, board.device.hex(), self._publisher.hear, board.log)
+        self._publisher.link = self.link
+        self._due_ms = hal.uptime_ms()
+        if config["sleep"]:
+            from tally.rest import Rest
+
+            self._rest = Rest(config, self.chain)
+            self._resume(self._rest.resume())
+        if config["watchdog_s"] and self._watchdog is None:
+            self._watchdog = hal.watchdog(config["watchdog_s"])
         self.state = "ready"
-        board.log("running")
+        board.log("awake again" if self._woken else "running")
         return True
 
-    def step(self):
-        """One round. Raises nothing that the outside world can cause."""
-        self.link.poll()
+    def step(self, stay_awake=False):
+        """One round. Raises nothing that the outside world can cause. stay_awake: somebody is at the console."""
+        if self._rest is None or stay_awake or self._rest.wants_network():
+            self.link.poll()
+        try:
+            self._round()
+        except Halted:
+            self.state = "halted"
+        except OSError as error:
+            self._trouble(error)
+            if not self.chain.halted:
+                self.state = "idle"
+        self._feed()
+        if self._rest is not None and not stay_awake:
+            self._sleep()
+
+    def _round(self):
         if self.chain.halted:
             self.state = "halted"
             self._open = None
             if self.chain.settle():
-                self._cursor = self.chain.upto + 1
+                self._publisher.restart()
                 self.board.log("the chain goes on at seq %d" % self.chain.head.next)
         else:
-            try:
-                self._work()
-                self.state = "ready"
-            except Halted:
-                self.state = "halted"
-            except OSError as error:
-                if self.state != "idle":
-                    self.board.log("the flash took no record, error %s" % error.args[0])
-                self.state = "idle"
-                self.chain.drop_acknowledged()
-        self._publish()
+            self._work()
+            self.state = "ready"
+            self.storage = None
+        self._clock_round()
+        self._publisher.publish()
+
+    def _trouble(self, error):
+        """The storage does not take something, or does not give it back."""
+        text = "error %s" % (error.args[0] if error.args else "?")
+        if self.storage != text:
+            self.board.log("the flash took no record, %s" % text)
+        self.storage = text
+        try:
+            self.chain.drop_acknowledged()
+        except OSError:
+            return  # what takes nothing may give nothing back either: said above
+
+    def light(self):
+        """What the LED shows: a state of `led.PATTERNS`."""
+        if self.state in ("waiting", "no sensor", "halted"):
+            return self.state
+        if self.storage or self.state == "idle":
+            return "storage"
+        if self.link.trouble:
+            return self.link.trouble
+        if self.board.trust.gateway is None:
+            return "no grant"
+        if self._publisher.refused:
+            return "refused"
+        if self._watch.trouble():
+            return "sensor"  # the records say it, too: what keeps them from being heard comes first
+        if hal.unix_time() is None:
+            return "no clock"
+        return "queueing" if self.chain.queue() > 1 else "ready"
+
+    def _feed(self):
+        """Tell the watchdog of progress. A reading that is due and does not come is none."""
+        heard, self._heard = self._heard, self.link.heard
+        waiting = self.chain.halted or hal.uptime_ms() < self._due_ms
+        if self._watchdog is not None and (self._progress or waiting or heard != self._heard):
+            self._watchdog.feed()
+        self._progress = False
+
+    # --- clock
+
+    def _clock_round(self):
+        if self.link.online:
+            self.clock_event(self.board.clock.ask())
+
+    def _timed(self, told, age_s):
+        self.clock_event(self.board.clock.told(told, age_s))
+
+    def clock_event(self, change):
+        """Sign what happened to the clock; before the `open` of a start there is nothing to sign it for."""
+        if change is None or self._open is None:
+            return
+        try:
+            self._event(record.CLOCK, *change, self.board.clock.source)
+        except Halted:
+            self.board.log("the clock was set, and the event could not be signed")
 
     # --- signing
 
-    def _time(self):
-        now = hal.unix_time()
-        return hal.uptime_s() if now is None else now
-
     def _sign(self, build, *arguments, time=None):
-        seq = self.chain.sign(build, self._time() if time is None else time, *arguments)
+        now = self.board.clock.time()
+        seq = self.chain.sign(build, now if time is None else time, *arguments)
+        self._progress = True
         self._since_beacon += 1
-        self.chain.make_room(self._time())
+        self._publisher.signed(seq)
+        self.chain.make_room(now)
         return seq
 
     def _event(self, code, *arguments):
@@ -113,16 +172,13 @@ class Agent:
 
     def _work(self):
         chain = self.chain
-        hal.uptime_s()
         if chain.head.adopted:
             self._event(record.ADOPTED, chain.head.next - 1, *chain.head.adopted)
         if self._open is None or self._config != self.board.config.changed:
             self._begin()
-        chain.name_gone(self._time())
-        if self._greet_ms is not None and hal.ticks_diff(hal.ticks_ms(), self._greet_ms) >= 0:
-            self._greet_ms = None
-            self._beacon()
-        elif self._since_beacon >= self.board.config["beacon_every"]:
+        chain.name_gone(self.board.clock.time())
+        greeting = self._publisher.greeting_due() and not self._woken
+        if greeting or self._since_beacon >= self.board.config["beacon_every"]:
             self._beacon()
         self._measure()
 
@@ -131,19 +187,17 @@ class Agent:
         board = self.board
         self._seal()
         config = board.config
-        self._interval = config["interval_ms"]
-        self._tick = tick_ms(self._interval)
-        self._batch = Batch(len(self._sensor.channels), self._tick)
+        self._set_interval()
         parts = (
             VERSION,
             board.digest(),
-            self._clock,
+            board.clock.source,
             board.fingerprint()[0],
             self._sensor.channels,
             self._tick,
         )
-        facts = [self._milestone, self._checkpoint]
-        head = (self.chain.head.next, bytes(32), self._time())
+        facts = [self._publisher.milestone, self._publisher.checkpoint]
+        head = (self.chain.head.next, bytes(32), board.clock.time())
         # what would make the record too long is left out, the checkpoint first; the beacon has both
         while record.size_of_open(head, board.boots, *parts, *facts) > record.MAX_OPEN_BYTES:
             facts[0 if facts[1] is None else 1] = None
@@ -152,26 +206,32 @@ class Agent:
         if board.new_config():
             self._event(record.CONFIG, config.digest())
 
+    def _set_interval(self):
+        self._interval = self.board.config["interval_ms"]
+        self._tick = tick_ms(self._interval)
+        self._batch = Batch(len(self._sensor.channels), self._tick)
+
     def _beacon(self):
-        self._sign(
-            record.beacon, self._milestone, self._checkpoint, self._nonce, self.chain.queue()
-        )
+        told = self._publisher
+        self._sign(record.beacon, told.milestone, told.checkpoint, told.nonce, self.chain.queue())
         self._since_beacon = 0
 
     def _measure(self):
-        now = hal.ticks_ms()
-        late = hal.ticks_diff(now, self._next_ms)
+        now = hal.uptime_ms()
+        late = now - self._due_ms
         if late < 0:
             return
         # After a long stop the schedule starts anew instead of catching up.
-        self._next_ms = hal.ticks_add(
-            self._next_ms if late < self._interval else now, self._interval
-        )
+        self._due_ms = (self._due_ms if late < self._interval else now) + self._interval
         values, statuses = measure(self._sensor)
-        self._batch.add(values, self._time())
+        self._progress = True
+        batch = self._batch
+        if batch.size + batch.growth(values) > self.link.max_message:
+            self._seal()
+        batch.add(values, self.board.clock.time())
         for channel, status in self._watch.changes(statuses):
             self._event(record.SENSOR, channel, status)
-        count = len(self._batch)
+        count = len(batch)
         if count >= self.board.config["batch"] or (count + 1) * len(values) > MAX_VALUES:
             self._seal()
 
@@ -188,103 +248,48 @@ class Agent:
             batch.clear()
             gc.collect()
 
-    # --- publishing
+    def rotate(self):
+        """Give the board another key. Raises Halted, KeyFault, and OSError where the storage does not take it."""
+        from tally.rotation import rotate
 
-    def _publish(self):
-        link, chain = self.link, self.chain
-        if link.sessions != self._session and link.connected():
-            self._session = link.sessions
-            self._cursor = chain.upto + 1
-            self._greet_ms = hal.ticks_add(hal.ticks_ms(), GREETING_MS)
-        if chain.head.next is None or chain.halted or not link.free():
+        if self.state == "ready":
+            self._seal()
+        rotate(self.board, hal.Radio())
+        self._open = None
+        self._batch = None
+
+    # --- deep sleep
+
+    def _sleep(self):
+        """Sleep until the next reading is due, if nothing else is to be done."""
+        ms = self._rest.may_sleep(self._due_ms, self.link)
+        if not ms:
             return
-        if self._missing:
-            self._send_missing()
-        elif self._cursor < chain.head.next:
-            self._send_next()
-        elif chain.queue() and hal.ticks_diff(hal.ticks_ms(), self._progress_ms) > self._patience:
-            # the broker took them all, and nobody says that they are safe
-            self._progress_ms = hal.ticks_ms()
-            self._patience = min(2 * self._patience, LAST_RESEND_MS)
-            self._cursor = chain.upto + 1
-
-    def _send_next(self):
-        """Publish the next record. What flash cannot give back is passed over and named by an event."""
-        chain, journal = self.chain, self.chain.journal
-        self._cursor = max(self._cursor, journal.first or 0)
-        for _ in range(MAX_PASSED_OVER):
-            if self._cursor >= chain.head.next:
-                return
-            data = journal.read(self._cursor)
-            if data is not None:
-                if self.link.publish(data):
-                    self._cursor += 1
-                return
-            chain.lose(self._cursor)
-            self._cursor += 1
-
-    def _send_missing(self):
-        """Publish one record that the gateway asked for, if it is still here."""
-        first, last = self._missing[0]
-        first = max(first, self.chain.journal.first or 0)
-        if first > last:
-            self._missing.pop(0)
-            return
-        data = self.chain.journal.read(first)
-        if data is None or self.link.publish(data):
-            self._missing[0] = (first + 1, last)
-
-    # --- hearing
-
-    def _hear(self, topic, data):
-        """A message of the broker: nothing in it counts before its signature is verified."""
-        board = self.board
+        state = None
+        if self._open is not None and not self.chain.halted:
+            state = [
+                self._open,
+                self._due_ms,
+                self._since_beacon,
+                self._watch.kept(),
+                self._batch.kept(),
+            ]
+        self.board.log("asleep for %d ms" % ms)
         try:
-            if topic.endswith(b"/grant"):
-                if board.trust.accept(data):
-                    board.log("granted gateway %s" % _kid(board.trust.gateway))
-            elif topic.endswith(b"/ack") and board.trust.gateway is not None:
-                self._acknowledged(Acknowledgement(data, board.trust.gateway, self.chain.key.kid))
-        except (MessageError, TrustError) as error:
-            board.log("refused: %s" % error)
+            self._rest.sleep(ms, state, self.link)
+        except ValueError:
+            try:
+                self._seal()  # RTC memory is full: what the batch holds goes into a record
+            except (Halted, OSError):
+                self.board.log("RTC memory is full, and nothing can be signed")
 
-    def _acknowledged(self, told):
-        chain = self.chain
-        before = chain.upto
-        if not chain.acknowledge(told):
-            self.board.log("halted: %s" % chain.halted)
+    def _resume(self, state):
+        """Go on where the sleep began; state: of `_sleep`, or None."""
+        if state is None:
             return
-        # An older word of the same gateway says nothing new; another gateway counts its own log.
-        held = self._checkpoint
-        if held is None or held[0] != told.gateway or told.checkpoint[1] >= held[1]:
-            self._checkpoint = told.checkpoint
-            self._milestone = told.milestone or self._milestone
-            self._nonce = told.nonce
-        if chain.upto > before:
-            self._progress_ms = hal.ticks_ms()
-            self._patience = RESEND_MS
-            self._cursor = max(self._cursor, chain.upto + 1)
-        self._missing = [pair for pair in told.missing if pair[1] < self._cursor]
-        if self._greet_ms is not None:
-            self._greet_ms = hal.ticks_ms()
-        self._set_clock(told.time)
-
-    def _set_clock(self, told):
-        """Take the time of an acknowledgement: it may be old, so a clock that is set only moves forward."""
-        now = hal.unix_time()
-        if now is not None and told < now + CLOCK_STEP_S:
-            return
-        before = self._time()
-        if self._open is None or not hal.set_time(told):
-            return
-        self._clock = record.CLOCK_ACKNOWLEDGEMENT
-        try:
-            self._event(record.CLOCK, before, told, self._clock)
-        except (Halted, OSError):
-            self.board.log("the clock was set, and the event could not be signed")
-
-
-def _kid(key):
-    from tally.cose import kid
-
-    return kid(key).hex()
+        self._woken = True
+        self._open, self._due_ms, self._since_beacon, watch, batch = state
+        self._config = self.board.config.changed
+        self._watch.take(watch)
+        self._set_interval()
+        self._batch.take(batch)

@@ -47,31 +47,42 @@ def check_health(draw):
         raise KeyFault("the random number generator does not pass its health test")
 
 
-def make(store, radio):
-    """Make the board's key. Raises KeyFault if there is one already or the randomness is bad."""
+def draw(radio):
+    """A new key, not kept anywhere: seed and public key, 64 bytes. Raises KeyFault if the randomness is bad."""
     from tally import ed25519
 
-    if load(store) is not None:
-        raise KeyFault("this board has a key already")
     try:
         radio.on()
     except OSError:
         raise KeyFault("no key without the radio: its noise feeds the random numbers") from None
     hal.sleep_ms(100)
-    draw = hal.urandom(DRAW_BYTES)
-    check_health(draw)
+    raw = hal.urandom(DRAW_BYTES)
+    check_health(raw)
     state = sha256(b"tallystick/v1/seed\n")
-    for source in (draw, noise(), hal.urandom(64), hal.unique_id(), noise()):
+    for source in (raw, noise(), hal.urandom(64), hal.unique_id(), noise()):
         state.update(len(source).to_bytes(2, "big"))
         state.update(source)
     entry = bytearray(64)
     entry[:32] = state.digest()
     entry[32:] = ed25519.public(entry[:32])
-    store.set_blob(ENTRY, entry)
-    store.commit()
+    ed25519.forget()
+    return entry
+
+
+def wipe(entry):
+    """Overwrite a seed that is not needed here any more."""
     for i in range(32):
         entry[i] = 0
-    ed25519.forget()
+
+
+def make(store, radio):
+    """Make the board's key. Raises KeyFault if there is one already or the randomness is bad."""
+    if load(store) is not None:
+        raise KeyFault("this board has a key already")
+    entry = draw(radio)
+    store.set_blob(ENTRY, entry)
+    store.commit()
+    wipe(entry)
     key = load(store)
     if key is None:
         raise KeyFault("the key did not reach non-volatile storage")

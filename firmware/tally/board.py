@@ -14,7 +14,6 @@ from tally.journal import Journal
 from tally.trust import Trust
 
 _BOOTS = "boots"
-_DEVICE = "device"  # kid of the first key, of a board that has another one now
 _CONFIG = "config"
 
 
@@ -26,12 +25,13 @@ class Board:
 
         self.store = hal.nvs()
         self.config = Config()
-        self.key = keys.load(self.store)
-        if self.key is None:
+        key = keys.load(self.store)
+        if key is None:
             from tally import birth
 
             self.log("no key yet: making one")
-            self.key = birth.make(self.store, hal.Radio())
+            key = birth.make(self.store, hal.Radio())
+            hal.unload("birth")
         self.boots = hal.number(self.store, _BOOTS)
         if not hal.woken():  # a wake-up is no start, and costs no flash
             self.boots += 1
@@ -40,14 +40,19 @@ class Board:
         self.clock = Clock(self.store, self.config, self.log)
         self.trust = Trust(self.store)
         limit = self.config["journal_kib"] * 1024
-        self.chain = Chain(self.store, self.key, Head(self.store), Journal(), limit)
+        self.chain = Chain(self.store, key, Head(self.store), Journal(), limit)
         self._digest = None
         if hal.blob(self.store, keys.NEXT, keys.NEXT_BYTES):
             from tally import rotation
 
             rotation.resume(self)
-        first = hal.blob(self.store, _DEVICE, 8)
-        self.device = bytes(first) if first else self.chain.key.kid
+        first = hal.blob(self.store, keys.DEVICE, 8)
+        self.device = bytes(first) if first else self.key.kid
+
+    @property
+    def key(self):
+        """The key in force."""
+        return self.chain.key
 
     def log(self, text):
         print("# " + text)
@@ -58,13 +63,16 @@ class Board:
             from tally import identity
 
             self._digest = identity.digest()
+            hal.unload("identity")
         return self._digest
 
     def fingerprint(self):
         """(fingerprint, salt) over the identifiers of the hardware."""
         from tally import identity
 
-        return identity.fingerprint(self.store, self.hardware())
+        result = identity.fingerprint(self.store, self.hardware())
+        hal.unload("identity")
+        return result
 
     def hardware(self):
         """The list behind the fingerprint."""

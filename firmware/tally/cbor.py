@@ -3,7 +3,7 @@
 Rules
 * `encode` knows integers, byte strings, null and arrays: what a payload may hold, and nothing else.
 * `decode` takes exactly one item. It refuses longer-than-needed heads, indefinite lengths, tags, maps,
-  text, floats, more than MAX_DEPTH levels, more than MAX_ITEMS items, and bytes left over.
+  text, floats, more than _MAX_DEPTH levels, more than _MAX_ITEMS items, and bytes left over.
 * Lengths are checked against the bytes at hand before anything is allocated.
 
     encode([1, b"ab", None]) == b"\x83\x01\x42ab\xf6"
@@ -11,8 +11,8 @@ Rules
 
 from micropython import const
 
-MAX_DEPTH = const(4)  # an acknowledgement needs 3
-MAX_ITEMS = const(96)  # an acknowledgement with 16 missing ranges has 60
+_MAX_DEPTH = const(4)  # an acknowledgement needs 3
+_MAX_ITEMS = const(96)  # an acknowledgement with 16 missing ranges has 60
 ARRAY = const(4)
 BYTES = const(2)
 NULL = const(0xF6)
@@ -95,7 +95,7 @@ class _Reader:
 
     def item(self, depth):
         self.items += 1
-        if self.items > MAX_ITEMS or depth > MAX_DEPTH:
+        if self.items > _MAX_ITEMS or depth > _MAX_DEPTH:
             raise CborError("too many or too deep")
         first = self.take(1)[0]
         if first == NULL:
@@ -110,7 +110,7 @@ class _Reader:
             return -1 - number
         if major == BYTES:
             return bytes(self.take(number))
-        if number > MAX_ITEMS:
+        if number > _MAX_ITEMS:
             raise CborError("too many or too deep")
         return [self.item(depth + 1) for _ in range(number)]
 

@@ -18,7 +18,7 @@ from micropython import const
 from tally import cbor, cose, hal, record
 
 SETTLE_MS = const(3000)  # a retained acknowledgement may be old: a newer one may still come
-RESERVE_BYTES = const(65536)  # of the file system, never filled with records
+_RESERVE_BYTES = const(65536)  # of the file system, never filled with records
 _GONE = "gone"
 _UPTO = "upto"
 _HALT = (
@@ -241,4 +241,4 @@ class Chain:
             self.journal.drop_oldest()
 
     def _short(self):
-        return self.journal.size() > self._limit or hal.free_bytes() < RESERVE_BYTES
+        return self.journal.size() > self._limit or hal.free_bytes() < _RESERVE_BYTES

@@ -3,7 +3,7 @@
 Rules
 * Order in the chain is seq and prev: a clock that jumps, in either direction, changes no order and loses nothing.
 * Every source is believed between CLOCK_SET_FROM and CLOCK_SET_UNTIL only.
-* A set clock is set again when it is off by more than STEP_S, and then an event says so. While a time server
+* A set clock is set again when it is off by more than _STEP_S, and then an event says so. While a time server
   answers, acknowledgements do not set the clock: two sources that disagree would have it jump to and fro.
 * An acknowledgement may be old: it sets a clock forward, and back only if it was made for a record of this session.
 * The newest time that an acknowledgement named is kept: after a power cut it is the guess by which the dates of a
@@ -14,10 +14,10 @@ from micropython import const
 
 from tally import hal, record
 
-STEP_S = const(2)
-NTP_AGAIN_MS = const(6 * 3600 * 1000)
-NTP_FIRST_PAUSE_MS = const(5000)
-NTP_LAST_PAUSE_MS = const(3600 * 1000)
+_STEP_S = const(2)
+_NTP_AGAIN_MS = const(6 * 3600 * 1000)
+_NTP_FIRST_PAUSE_MS = const(5000)
+_NTP_LAST_PAUSE_MS = const(3600 * 1000)
 _NEWEST = "time"  # Unix seconds, 8 bytes
 _NEWEST_STEP_S = const(86400)
 
@@ -31,7 +31,7 @@ class Clock:
         self._log = log
         self._query = None
         self._next_ms = hal.ticks_ms()
-        self._pause = NTP_FIRST_PAUSE_MS
+        self._pause = _NTP_FIRST_PAUSE_MS
         self._ntp_ms = None  # when a time server last answered
         newest = hal.blob(store, _NEWEST, 8)
         self._newest = int.from_bytes(newest, "big") if newest else 0
@@ -71,7 +71,7 @@ class Clock:
     def set(self, unix_s, source):
         """Take a time. (before, after) if the clock was changed, None if it is right or the time is not believable."""
         now = hal.unix_time()
-        if now is not None and abs(unix_s - now) <= STEP_S:
+        if now is not None and abs(unix_s - now) <= _STEP_S:
             if self.source == record.CLOCK_HAND and source != record.CLOCK_HAND:
                 self._keep(source)  # it was right, and now that is known
                 return now, now
@@ -92,7 +92,7 @@ class Clock:
             return None
         now = hal.unix_time()
         source = record.CLOCK_ACKNOWLEDGEMENT
-        if now is None or unix_s > now + STEP_S:
+        if now is None or unix_s > now + _STEP_S:
             return self.set(unix_s, source)
         if age_s is not None:
             # the truth lies between its time and its time plus its age
@@ -113,14 +113,14 @@ class Clock:
         except NtpError as error:
             self._log("no time: %s" % error)
             self._ask_later(self._pause)
-            self._pause = min(2 * self._pause, NTP_LAST_PAUSE_MS)
-            if hal.ticks_diff(hal.ticks_ms(), self._ntp_ms or 0) > 2 * NTP_AGAIN_MS:
+            self._pause = min(2 * self._pause, _NTP_LAST_PAUSE_MS)
+            if hal.ticks_diff(hal.ticks_ms(), self._ntp_ms or 0) > 2 * _NTP_AGAIN_MS:
                 self._ntp_ms = None
             return None
         if answer is None:
             return None
-        self._ask_later(NTP_AGAIN_MS)
-        self._pause = NTP_FIRST_PAUSE_MS
+        self._ask_later(_NTP_AGAIN_MS)
+        self._pause = _NTP_FIRST_PAUSE_MS
         self._ntp_ms = hal.ticks_ms()
         return self.set(answer, record.CLOCK_NTP)
 

@@ -45,7 +45,9 @@ def board_name():
 
 
 def uptime_ms(begin=None):
-    """Milliseconds since boot, sleeps included; to be called at least once in six days. begin: set it, after a sleep."""
+    """Milliseconds since boot, sleeps included; to be called at least once in six days.
+
+    begin: set it, after a sleep."""
     now = ticks_ms()
     _uptime[1] += ticks_diff(now, _uptime[0])
     _uptime[0] = now
@@ -140,6 +142,16 @@ def watchdog(seconds):
     return machine.WDT(timeout=seconds * 1000)
 
 
+def unload(name):
+    """Forget a module of the agent that is needed once in a while: its code leaves the memory."""
+    import sys
+
+    import tally
+
+    if sys.modules.pop("tally." + name, None) is not None:
+        delattr(tally, name)
+
+
 def output(number, value):
     """A pin that drives a line."""
     return machine.Pin(number, machine.Pin.OUT, value=value)
@@ -207,30 +219,19 @@ class Radio:
         return self._refusal is not None and self._station.status() == self._refusal
 
 
-class Lan:
-    """The Ethernet port. Pins and PHY are those of the setting `lan_args`."""
+def lan(arguments):
+    """The Ethernet port. arguments: of the setting `lan_args`; pins by number, the PHY by its name in `network`.
+    Raises OSError where there is no such port."""
+    import network
 
-    def __init__(self, arguments):
-        """Raises OSError where there is no such port."""
-        import network
-
-        facts = {}
-        for name, value in arguments.items():
-            if name in ("mdc", "mdio", "power", "ref_clk", "reset"):
-                value = machine.Pin(value)
-            elif isinstance(value, str):
-                value = getattr(network, value, None)
-            facts[name] = value
-        try:
-            self._port = network.LAN(**facts)
-        except (AttributeError, TypeError, ValueError) as error:
-            raise OSError("no Ethernet: %r" % error) from None
-
-    def on(self):
-        self._port.active(True)
-
-    def off(self):
-        self._port.active(False)
-
-    def connected(self):
-        return self._port.isconnected()
+    facts = {}
+    for name, value in arguments.items():
+        if name in ("mdc", "mdio", "power", "ref_clk", "reset"):
+            value = machine.Pin(value)
+        elif isinstance(value, str):
+            value = getattr(network, value, None)
+        facts[name] = value
+    try:
+        return network.LAN(**facts)
+    except (AttributeError, TypeError, ValueError) as error:
+        raise OSError("no Ethernet: %r" % error) from None

@@ -15,6 +15,7 @@ from tally import cose, hal
 ENTRY = "key"  # seed, public key: 64 bytes
 NEXT = "key_next"  # during a rotation: the same of the new key, and the seq of the `rotate` record
 NEXT_BYTES = const(72)
+DEVICE = "device"  # kid of the first key, on a board that has another one now
 
 
 class KeyFault(Exception):

@@ -1,126 +1,33 @@
-"""MQTT 3.1.1 over umqtt.simple, without a call that can block for ever.
+"""The way to the broker: connects, keeps the connection, tries again. Nothing in it can block for ever.
 
 Rules
 * Every operation has a deadline (tally/stream.py). A link in doubt is closed; the next one is tried after a growing,
   random pause.
 * With TLS there is no connection before the clock says something: a certificate has dates.
-* Records go out with QoS 1, at most WINDOW of them without PUBACK. A PUBACK says that the broker has the
+* Records go out with QoS 1, at most _WINDOW of them without PUBACK. A PUBACK says that the broker has the
   message, not that anyone keeps it: it frees a place in the window and deletes nothing.
-* A message longer than MAX_MESSAGE_BYTES is read past and handed on as empty, so that it can neither fill the
-  memory nor block the messages behind it.
 """
 
 import errno
 
 from micropython import const
-from umqtt.simple import MQTTClient, MQTTException
 
 from tally import hal
-from tally.stream import Trouble, dial
+from tally.mqtt import Session
+from tally.stream import Trouble
 from tally.uplink import uplink
 
-WINDOW = const(4)
-PUBACK_MS = const(20000)
-FIRST_PAUSE_MS = const(500)
-LAST_PAUSE_MS = const(60000)
-# umqtt asserts, indexes and unpacks what a broker sends; none of it may end the agent.
-_BROKEN = (Trouble, OSError, IndexError, ValueError, AssertionError, MQTTException)
+_WINDOW = const(4)
+_PUBACK_MS = const(20000)
+_FIRST_PAUSE_MS = const(500)
+_LAST_PAUSE_MS = const(60000)
+_BROKEN = (
+    Trouble,
+    OSError,
+    ValueError,
+    IndexError,
+)  # the last two: TLS, and packets that are too short
 _PREFIX = "tallystick/v1/"
-_REFUSALS = ("", "the protocol", "the name", "", "the login", "this board")  # MQTT 3.1.1, 3.2.2.3
-
-
-class Session(MQTTClient):
-    """One connection. umqtt's packets, but for CONNECT (will, login) and QoS 1 (which waits in there)."""
-
-    def __init__(self, client_id, callback):
-        self.client_id = client_id
-        self.cb = callback
-        self.pid = 0
-        self.sock = None
-
-    def begin(self, config, topic):
-        """Connect; topic: of the state, whose last will is `lost`."""
-        self.sock = dial(config["broker_host"], config["broker_port"], config["broker_tls"])
-        user, password = config["broker_user"], config["broker_password"]
-        flags = 0x02 | 0x04 | 0x08 | 0x20  # clean session, will, will QoS 1, will retained
-        parts = [self.client_id, topic, "lost"]
-        if user is not None:
-            flags |= 0x80
-            parts.append(user)
-            if password is not None:
-                flags |= 0x40
-                parts.append(password)
-        body = bytearray(b"\x00\x04MQTT\x04")
-        body.append(flags)
-        body.extend(config["keepalive_s"].to_bytes(2, "big"))
-        for part in parts:
-            _text(body, part)
-        self.sock.shake_hands(_packet(0x10, body))
-        self.sock.begin()
-        answer = self.sock.read(4)
-        if answer[:2] != b"\x20\x02":
-            raise OSError(errno.EINVAL)
-        if answer[3]:
-            refused = _REFUSALS[answer[3]] if answer[3] < len(_REFUSALS) else ""
-            state = "login" if refused else "no broker"
-            raise Trouble(state, "the broker refuses %s" % (refused or "for now"))
-
-    def send(self, kind, body):
-        """Send one packet."""
-        self.sock.begin()
-        self.sock.write(_packet(kind, body))
-        self.sock.flush()
-
-    def next_pid(self):
-        self.pid = self.pid % 65535 + 1  # umqtt lets it grow beyond 16 bits
-        return self.pid
-
-    def publish_once(self, topic, data):
-        """Publish with QoS 1 and return the packet id; PUBACK comes by `poll`."""
-        pid = self.next_pid()
-        body = bytearray()
-        _text(body, topic)
-        body.extend(pid.to_bytes(2, "big"))
-        body.extend(data)
-        self.send(0x32, body)
-        return pid
-
-    def follow(self, topic):
-        """Subscribe with QoS 1; SUBACK comes by `poll`."""
-        body = bytearray(self.next_pid().to_bytes(2, "big"))
-        _text(body, topic)
-        body.append(1)
-        self.send(0x82, body)
-
-    def poll(self):
-        """Take one packet: a message goes to the callback; the packet id of a PUBACK is returned, else None."""
-        self.sock.begin()
-        kind = self.wait_msg()
-        self.sock.flush()
-        if kind is None:
-            return None
-        length = self._recv_len()
-        body = self.sock.read(length)
-        if kind == 0x90 and body[-1] == 0x80:
-            raise Trouble("login", "the broker refuses a subscription")
-        return int.from_bytes(body[:2], "big") if kind == 0x40 else None
-
-
-def _packet(kind, body):
-    packet = bytearray([kind])
-    length = len(body)
-    while length > 127:
-        packet.append(length & 127 | 128)
-        length >>= 7
-    packet.append(length)
-    packet.extend(body)
-    return packet
-
-
-def _text(out, text):
-    data = text if isinstance(text, (bytes, bytearray)) else text.encode()
-    out.extend(len(data).to_bytes(2, "big"))
-    out.extend(data)
 
 
 class Link:
@@ -140,7 +47,7 @@ class Link:
         self._device = device
         self._uplink = uplink(config)
         self._session = None
-        self._pause = FIRST_PAUSE_MS
+        self._pause = _FIRST_PAUSE_MS
         self._again = hal.ticks_ms()
         self._sent = {}  # packet id: when
         self._heard = 0
@@ -157,7 +64,7 @@ class Link:
 
     def free(self):
         """Whether another record may be sent now."""
-        return self._session is not None and len(self._sent) < WINDOW
+        return self._session is not None and len(self._sent) < _WINDOW
 
     def idle(self):
         """Whether the broker has taken all that was sent."""
@@ -201,7 +108,7 @@ class Link:
         session.follow(self._topic + "/ack")
         session.follow(_PREFIX + "gateway/+/grant")
         self.state("ready")
-        self._pause = FIRST_PAUSE_MS
+        self._pause = _FIRST_PAUSE_MS
         self.reason = self.trouble = None
         self.sessions += 1
         self.heard += 1
@@ -225,7 +132,7 @@ class Link:
             session.send(0xC0, b"")
             self._pinged = now
         for when in self._sent.values():
-            if hal.ticks_diff(now, when) > PUBACK_MS:
+            if hal.ticks_diff(now, when) > _PUBACK_MS:
                 raise OSError(errno.ETIMEDOUT)
 
     def publish(self, data):
@@ -233,7 +140,7 @@ class Link:
         if not self.free():
             return False
         try:
-            pid = self._session.publish_once(self._topic + "/up", data)
+            pid = self._session.publish(self._topic + "/up", data)
         except _BROKEN as error:
             self._lost("no broker", "no connection, error %s" % _short(error))
             return False
@@ -243,9 +150,7 @@ class Link:
     def state(self, word):
         """Say how the board is: init, ready, sleeping or disconnected."""
         if self._session is not None:
-            self._session.sock.begin()
-            MQTTClient.publish(self._session, self._topic + "/state", word, True)
-            self._session.sock.flush()
+            self._session.retain(self._topic + "/state", word.encode())
 
     def close(self, word="disconnected"):
         """Leave in order, so that the last will is not spoken."""
@@ -274,7 +179,7 @@ class Link:
             int.from_bytes(hal.urandom(2), "big") * self._pause >> 17
         )  # up to half of the pause
         self._again = hal.ticks_add(hal.ticks_ms(), self._pause + jitter)
-        self._pause = min(2 * self._pause, LAST_PAUSE_MS)
+        self._pause = min(2 * self._pause, _LAST_PAUSE_MS)
 
 
 def _short(error):

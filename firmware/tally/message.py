@@ -11,7 +11,7 @@ from micropython import const
 from tally import cbor, cose
 
 MAX_MESSAGE_BYTES = const(1024)
-MAX_MISSING = const(16)
+_MAX_MISSING = const(16)
 _MAX_SEQ = const(1099511627775)
 
 
@@ -48,7 +48,7 @@ def _bytes(value, length):
 
 def _ranges(value):
     """[*16 [from, to]], ascending and disjoint."""
-    if not isinstance(value, list) or len(value) > MAX_MISSING:
+    if not isinstance(value, list) or len(value) > _MAX_MISSING:
         return False
     last = -1
     for pair in value:

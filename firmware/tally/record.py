@@ -97,6 +97,15 @@ def event(head, code, arguments):
     return head + (3, code) + tuple(arguments)
 
 
+def rotate(head, device, key):
+    """`key` (keys.Key) signs the next record. Signed by the old one; the new one signs that it is held here."""
+    from tally import cbor, cose
+
+    claim = (device,) + head + (cose.ED25519, key.public)
+    possession = key.sign(cose.POSSESSION, cbor.encode(claim))[0]
+    return head + (4, cose.ED25519, key.public, bytes(possession[-64:]))
+
+
 def place(payload):
     """(seq, prev) of an encoded payload of this board: an array that starts with seq and a 32-byte prev."""
     # The array head is one byte up to 23 elements, else two.

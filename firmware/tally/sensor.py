@@ -12,6 +12,8 @@ Rules
 * Times are ticks since the first reading of the batch. Evenly spaced readings are stated as one interval.
 """
 
+from micropython import const
+
 from tally import hal, record
 
 _LATE = ((1 << 40) - 1, bytes(32), 1 << 33)  # the longest head of a record
@@ -23,10 +25,10 @@ class SensorError(Exception):
     """There is no sensor that the agent could use."""
 
 
-def load(module):
-    """The sensor that the module defines. Raises SensorError."""
+def load(module, arguments):
+    """The sensor that the module defines, made with these keyword arguments. Raises SensorError."""
     try:
-        sensor = __import__(module, None, None, ("Sensor",)).Sensor()
+        sensor = __import__(module, None, None, ("Sensor",)).Sensor(**arguments)
         channels = sensor.channels
         size = record.size_of_open(
             _LATE, 1 << 31, "0.0.0", _BLANK, 0, _BLANK, channels, 65536, None, None
@@ -46,8 +48,27 @@ def tick_ms(interval_ms):
     return 1
 
 
+# a record of readings but for what the columns hold: COSE, place in the chain, `boot` (docs/format.md, 4)
+_FRAME_BYTES = const(152)
+_COLUMN_BYTES = const(3)
+
+
+def _bytes(value):
+    """Length of an integer in CBOR."""
+    if value < 0:
+        value = -1 - value
+    if value < 24:
+        return 1
+    size = 2
+    limit = 0x100
+    while value >= limit:
+        size = 2 * size - 1  # 2, 3, 5, 9
+        limit *= limit
+    return size
+
+
 class Batch:
-    """Readings until they are signed. start: (Unix s or uptime s) of the first."""
+    """Readings until they are signed. start: (Unix s or uptime s) of the first. size: bytes of the record, at most."""
 
     def __init__(self, channels, tick):
         self._tick = tick
@@ -56,22 +77,36 @@ class Batch:
 
     def clear(self):
         self.columns = [[] for _ in range(self._channels)]
+        self._last = [0] * self._channels
         self._times = []
         self._first_ms = 0
         self.start = None
+        self.size = _FRAME_BYTES + _COLUMN_BYTES * self._channels
 
     def __len__(self):
         return len(self._times)
 
+    def growth(self, values):
+        """Bytes that this reading would add now, at most."""
+        total = _bytes(self._elapsed(hal.uptime_ms()))  # its difference is not longer
+        for last, value in zip(self._last, values):
+            total += 1 if value is None else _bytes(value - last)
+        return total
+
+    def _elapsed(self, now):
+        return (now - self._first_ms + self._tick // 2) // self._tick if self._times else 0
+
     def add(self, values, time):
-        now = hal.ticks_ms()
+        self.size += self.growth(values)
+        now = hal.uptime_ms()
         if not self._times:
             self._first_ms = now
             self.start = time
-        elapsed = hal.ticks_diff(now, self._first_ms)
-        self._times.append((elapsed + self._tick // 2) // self._tick)
-        for column, value in zip(self.columns, values):
-            column.append(value)
+        self._times.append(self._elapsed(now))
+        for i, value in enumerate(values):
+            self.columns[i].append(value)
+            if value is not None:
+                self._last[i] = value
 
     def interval(self):
         """Ticks between readings: 0 for one, a number, or the list of differences."""
@@ -80,6 +115,14 @@ class Batch:
         if not steps:
             return 0
         return steps[0] if all(step == steps[0] for step in steps) else steps
+
+    def kept(self):
+        """All of it as a list, for RTC memory."""
+        return [self._first_ms, self.start, self.size, self._last, self._times, self.columns]
+
+    def take(self, kept):
+        """Go on with what `kept` gave."""
+        self._first_ms, self.start, self.size, self._last, self._times, self.columns = kept
 
 
 def measure(sensor):
@@ -108,6 +151,16 @@ class Watch:
 
     def __init__(self, channels):
         self._last = [record.SENSOR_GOOD] * channels
+
+    def trouble(self):
+        """Whether a channel has no value."""
+        return any(status != record.SENSOR_GOOD for status in self._last)
+
+    def kept(self):
+        return self._last
+
+    def take(self, kept):
+        self._last = kept
 
     def changes(self, statuses):
         """[(channel, status)] for what is different from the reading before."""

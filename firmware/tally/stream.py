@@ -1,11 +1,9 @@
-"""A connection to the broker as umqtt sees it: read, write, close; plain, or in TLS.
+"""A connection to the broker: read, write, close; plain, or in TLS (tally/authority.py).
 
 Rules
 * Nothing waits for ever: reading and writing wait in pieces, and give up at `deadline` with ETIMEDOUT. So does the
   handshake of TLS, which is part of the first write.
-* TLS always verifies: the chain up to the one CA that lies on this board, the name that was connected to, and the
-  dates. There is no setting that leaves any of it out.
-* A packet leaves in one write: umqtt writes it in pieces, which costs 40 ms each time on a slow acknowledge.
+* A packet leaves in one write: in pieces it would cost 40 ms each time on a slow acknowledge.
 """
 
 import errno
@@ -17,10 +15,8 @@ from micropython import const
 from tally import hal
 from tally.message import MAX_MESSAGE_BYTES
 
-TIMEOUT_MS = const(10000)
-HANDSHAKE_MS = const(20000)
-CA_PATH = "ca.der"
-MAX_CA_BYTES = const(2048)
+_TIMEOUT_MS = const(10000)
+_HANDSHAKE_MS = const(20000)
 _MAX_PACKET = const(1 << 20)  # read past, never held
 
 
@@ -28,37 +24,17 @@ class Trouble(Exception):
     """Why there is no connection. args: state (a word of `led.PATTERNS`), text."""
 
 
-def _context():
-    """What a broker is verified with. Raises Trouble."""
-    try:
-        import tls  # in C; the module `ssl` that stands before it from 1.23 on verifies nothing unless told to
-    except ImportError:
-        import ssl as tls
-    try:
-        with open(CA_PATH, "rb") as file:
-            authority = file.read(MAX_CA_BYTES)
-        context = tls.SSLContext(tls.PROTOCOL_TLS_CLIENT)
-        context.verify_mode = tls.CERT_REQUIRED
-        context.load_verify_locations(authority)
-    except OSError:
-        raise Trouble("certificate", "no CA certificate: set ca <hex>") from None
-    except ValueError as error:
-        raise Trouble("certificate", "the CA certificate: %s" % _line(error)) from None
-    return context
-
-
-def _line(error):
-    """mbedtls's own words, which stand between line feeds, as one line."""
-    return str(error.args[0] if error.args else error).strip().replace("\n", ", ")
-
-
 def dial(host, port, secure):
     """A Stream to host:port; TLS as far as it needs no answer. Raises OSError, Trouble."""
-    context = _context() if secure else None
+    context = None
+    if secure:
+        from tally.authority import context as verifying
+
+        context = verifying()
     address = socket.getaddrinfo(host, port)[0][-1]
     connected = socket.socket()
     try:
-        connected.settimeout(TIMEOUT_MS // 1000)
+        connected.settimeout(_TIMEOUT_MS // 1000)
         connected.connect(address)
         connected.setblocking(False)
         if context is None:
@@ -83,12 +59,12 @@ class Stream:
         self._out = bytearray()
         self.deadline = 0
 
-    def begin(self, patience=TIMEOUT_MS):
+    def begin(self, patience=_TIMEOUT_MS):
         self.deadline = hal.ticks_add(hal.ticks_ms(), patience)
 
     def shake_hands(self, hello):
         """Send the first packet, and before it do the handshake of TLS. Raises OSError, Trouble."""
-        self.begin(HANDSHAKE_MS)
+        self.begin(_HANDSHAKE_MS)
         self.write(hello)
         if self._under is None:
             self.flush()
@@ -96,7 +72,9 @@ class Stream:
         try:
             self.flush()
         except ValueError as error:  # mbedtls says what is wrong with the certificate
-            raise Trouble("certificate", "the broker's certificate: %s" % _line(error)) from None
+            from tally.authority import words
+
+            raise Trouble("certificate", "the broker's certificate: %s" % words(error)) from None
         except OSError as error:
             why = error.args[1] if len(error.args) > 1 else "error %s" % error.args[0]
             raise Trouble("certificate", "no TLS with this broker: %s" % why) from None

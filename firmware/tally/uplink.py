@@ -42,31 +42,6 @@ class Wifi:
         return why
 
 
-class Lan:
-    """The Ethernet port."""
-
-    max_message = MAX_MESSAGE
-
-    def __init__(self, config):
-        self._config = config
-        self._port = None
-        self._failures = 0
-
-    def up(self):
-        """Raises OSError if there is no such port."""
-        if self._port is None:
-            self._port = hal.Lan(self._config["lan_args"])
-            self._port.on()
-        if self._port.connected():
-            self._failures = 0
-            return None
-        self._failures += 1
-        if self._failures % SWITCH_EVERY == 0:
-            self._port.off()
-            self._port.on()
-        return "no network on the cable"
-
-
 class Given:
     """A network that `boot.py`, or the computer around a virtual board, brings up."""
 
@@ -80,4 +55,8 @@ def uplink(config):
     """The network that the setting `net` names."""
     if config["net"] == "none":
         return Given()
-    return Lan(config) if config["net"] == "lan" else Wifi(config)
+    if config["net"] == "lan":
+        from tally.lan import Lan
+
+        return Lan(config)
+    return Wifi(config)

@@ -6,7 +6,9 @@ made on it, its records are as good as a board's, and its key is as badly kept a
 
     python firmware/virtual/board.py DIR                  console on stdin and stdout
     python firmware/virtual/board.py DIR --pty DIR/tty    console on a serial port of that name
+    python firmware/virtual/board.py DIR --pty DIR/tty --repl    a board with MicroPython and no agent yet, for mpremote
     python firmware/virtual/board.py DIR --bits 32        with the integers and the heap of an ESP32
+    python firmware/virtual/board.py DIR --restart        start it again when it resets, sleeps or hangs
     python firmware/virtual/board.py DIR --prepare        lay it out, remember --bits and --heap, and end
 
 DIR/flash       the board's file system: the agent, settings, records
@@ -16,9 +18,11 @@ DIR/chip.json   width of a word and heap, as last asked for: a chip does not cha
 DIR/world.json  what the tester does to the world: {"radio": "off"}, {"clock": "host"}; see modules/
 
 Rules
-* Without --pty this process becomes the board: killing it, with any signal and at any moment, is a power cut.
-* With --pty this process is the USB cable: it copies bytes, throws away what nobody listens to, and starts the
-  board again when it resets (status 64) or wakes up (65). When the cable dies, the board dies.
+* Without --pty and --restart this process becomes the board: killing it, with any signal and at any moment, is a power
+  cut. It ends with status 64 when it resets, 65 when it falls into deep sleep, by SIGALRM when its watchdog bites.
+* With --restart this process waits beside the board and starts it again at those three, as a chip does. When it
+  dies, the board dies: a power cut.
+* With --pty it is the USB cable as well: it copies bytes, and throws away what nobody listens to.
 * Only the agent's own files are written into DIR/flash, and only those that changed.
 * One board in one folder: a second one is refused while the first runs.
 """
@@ -55,8 +59,14 @@ ARCHITECTURE_32 = "armv7emdp"
 HEAP = {64: "1m", 32: "111k"}
 STATUS_RESET = 64
 STATUS_DEEPSLEEP = 65
+STATUS_WATCHDOG = -signal.SIGALRM
+CAUSE_WATCHDOG = 3  # machine.WDT_RESET
+LOCK_PATIENCE_S = 1.0  # a board whose launcher was killed needs a moment to follow
 PR_SET_PDEATHSIG = 1
 PIECE_BYTES = 4096
+CTRL_C = b"\x03"
+HOST_READS_S = 0.2
+INTERRUPT_S = 0.05  # until what ran has ended and does not take what was typed after the Ctrl-C
 
 
 class BoardError(Exception):
@@ -135,11 +145,16 @@ def flash(folder: Path, bits: int) -> Path:
 def lock(folder: Path) -> int:
     """Take the board's folder for this process and its children; the descriptor holds it."""
     descriptor = os.open(folder / "lock", os.O_RDWR | os.O_CREAT, 0o600)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        message = f"a board runs in {str(folder)!r} already"
-        raise BoardError(message) from error
+    deadline = time.monotonic() + LOCK_PATIENCE_S
+    while True:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            break
+        except OSError as error:
+            if time.monotonic() > deadline:
+                message = f"a board runs in {str(folder)!r} already"
+                raise BoardError(message) from error
+        time.sleep(0.02)
     os.set_inheritable(descriptor, True)
     return descriptor
 
@@ -162,7 +177,8 @@ def _die_with_parent() -> None:
 class Cable:
     """A pseudo-terminal with the board on the one side and, sometimes, a host on the other."""
 
-    def __init__(self, link: Path) -> None:
+    def __init__(self, link: Path, *, interrupts: bool = False) -> None:
+        self._interrupts = interrupts
         self.ours, theirs = os.openpty()
         tty.setraw(theirs, termios.TCSANOW)
         tty.setraw(self.ours, termios.TCSANOW)
@@ -192,20 +208,85 @@ class Cable:
                 data = os.read(from_board, PIECE_BYTES)
                 if not data:
                     return board.wait()
-                # without a host this fails, as a cable with nobody at its end
-                with contextlib.suppress(OSError):
-                    os.write(self.ours, data)
+                self._show(data)
             try:
                 typed = os.read(self.ours, PIECE_BYTES)
+            except BlockingIOError:
+                poll.register(self.ours, select.POLLIN)  # a host is there: wake up when it types
+                continue
             except OSError:
-                continue  # nobody there, or nothing typed
+                with contextlib.suppress(KeyError):
+                    poll.unregister(self.ours)  # nobody there, which would wake us all the time
+                continue
             with contextlib.suppress(BrokenPipeError):
-                os.write(to_board, typed)
+                self._type(typed, board, to_board)
+
+    def _show(self, data: bytes) -> None:
+        """Pass on what the board says; without a host it is lost, as on a cable with nobody at its end."""
+        with contextlib.suppress(OSError):
+            while data:
+                try:
+                    data = data[os.write(self.ours, data) :]
+                except BlockingIOError:
+                    if not select.select([], [self.ours], [], HOST_READS_S)[1]:
+                        return  # somebody has the port open and does not read
+
+    def _type(self, typed: bytes, board: subprocess.Popen[bytes], to_board: int) -> None:
+        """Pass on what was typed; with a REPL, Ctrl-C is an interrupt, as it is for a chip's UART."""
+        pieces = typed.split(CTRL_C) if self._interrupts else [typed]
+        for number, piece in enumerate(pieces):
+            if number:
+                board.send_signal(signal.SIGINT)
+                time.sleep(INTERRUPT_S)
+            if piece:
+                os.write(to_board, piece)
 
 
-def run_on_cable(argv: list[str], target: Path, link: Path, descriptor: int) -> int:
+def rests(status: int, folder: Path) -> bool:
+    """Whether a board that ended like this starts again; waits for as long as it sleeps."""
+    state = folder / "reset.json"
+    if status == STATUS_DEEPSLEEP:
+        time.sleep(json.loads(state.read_text())["wake_ms"] / 1000)
+    elif status == STATUS_WATCHDOG:
+        state.write_text(json.dumps({"cause": CAUSE_WATCHDOG}))
+    return status in (STATUS_RESET, STATUS_DEEPSLEEP, STATUS_WATCHDOG)
+
+
+def run_again(argv: list[str], target: Path, descriptor: int) -> int:
+    """Run the board on our own terminal, through its resets, sleeps and hangs."""
+    board: subprocess.Popen[bytes] | None = None
+
+    def end(number: int, frame: FrameType | None) -> None:
+        raise SystemExit(0)
+
+    signal.signal(signal.SIGTERM, end)
+    try:
+        while True:
+            board = subprocess.Popen(
+                argv, cwd=target, pass_fds=(descriptor,), preexec_fn=_die_with_parent
+            )
+            status = board.wait()
+            if not rests(status, target.parent):
+                return status
+    except KeyboardInterrupt:
+        return 130
+    finally:
+        if board is not None:
+            board.kill()
+            board.wait()
+
+
+def _wired() -> None:
+    """In the child: an interrupt that comes before MicroPython listens for it does not kill the board."""
+    _die_with_parent()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+def run_on_cable(
+    argv: list[str], target: Path, link: Path, descriptor: int, *, repl: bool = False
+) -> int:
     """Run the board behind a serial port, through its resets and sleeps."""
-    cable = Cable(link)
+    cable = Cable(link, interrupts=repl)
     board: subprocess.Popen[bytes] | None = None
 
     def end(number: int, frame: FrameType | None) -> None:
@@ -223,13 +304,10 @@ def run_on_cable(argv: list[str], target: Path, link: Path, descriptor: int) -> 
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 pass_fds=(descriptor,),
-                preexec_fn=_die_with_parent,
+                preexec_fn=_wired if repl else _die_with_parent,
             )
             status = cable.carry(board)
-            if status == STATUS_DEEPSLEEP:
-                state = json.loads((target.parent / "reset.json").read_text())
-                time.sleep(state["wake_ms"] / 1000)
-            elif status != STATUS_RESET:
+            if not rests(status, target.parent):
                 return status
     except KeyboardInterrupt:
         return 130
@@ -248,22 +326,40 @@ def main() -> int:
     )
     parser.add_argument("--heap", help="size of the heap; 111k with 32 bits, 1m with 64")
     parser.add_argument("--prepare", action="store_true", help="lay the board out and end")
+    parser.add_argument("--restart", action="store_true", help="run it through resets and sleeps")
     parser.add_argument("--pty", type=Path, metavar="LINK", help="put the console on a serial port")
+    parser.add_argument(
+        "--repl",
+        action="store_true",
+        help="with --pty: MicroPython and the files that are there; the agent is not laid out",
+    )
     arguments = parser.parse_args()
     folder: Path = arguments.dir
+    if arguments.repl and (arguments.pty is None or arguments.prepare):
+        parser.error("--repl needs --pty, and lays nothing out")
     try:
         folder.mkdir(parents=True, exist_ok=True)
         descriptor = lock(folder)
         bits, heap = chip(folder, arguments.bits, arguments.heap)
         argv = command(bits, heap)
-        target = flash(folder, bits)
+        target = folder / "flash"
+        if arguments.repl:
+            argv.append("--repl")
+            target.mkdir(exist_ok=True)
+        else:
+            flash(folder, bits)
     except (BoardError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     if arguments.prepare:
         return 0
+    if arguments.pty is not None or arguments.restart:
+        (folder / "reset.json").unlink(missing_ok=True)  # this start is power-on
     if arguments.pty is not None:
-        return run_on_cable(argv, target, arguments.pty, descriptor)
+        return run_on_cable(argv, target, arguments.pty, descriptor, repl=arguments.repl)
+    if arguments.restart:
+        print("virtual board (simulator)", file=sys.stderr, flush=True)
+        return run_again(argv, target, descriptor)
     print("virtual board (simulator)", file=sys.stderr, flush=True)
     os.chdir(target)
     os.execvp(argv[0], argv)

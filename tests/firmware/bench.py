@@ -131,12 +131,17 @@ def check_chain(records: list[Signed], prev: bytes) -> None:
 class VirtualBoard:
     """The product's virtual board in `folder`, driven over its console."""
 
-    def __init__(self, folder: Path, *, bits: int = 64, heap: str | None = None) -> None:
+    def __init__(
+        self, folder: Path, *, bits: int = 64, heap: str | None = None, restart: bool = False
+    ) -> None:
+        """restart: it starts again after a reset, a sleep or a hang; else those end the process."""
         self.folder = folder
         self._argv = [sys.executable, str(FIRMWARE / "virtual" / "board.py"), str(folder)]
         self._argv += ["--bits", str(bits)]
         if heap is not None:
             self._argv += ["--heap", heap]
+        if restart:
+            self._argv.append("--restart")
         self.said: list[str] = []
         self._answers: queue.Queue[str] = queue.Queue()
         self._process: subprocess.Popen[str] | None = None
@@ -176,6 +181,10 @@ class VirtualBoard:
     def restart(self) -> None:
         self.kill()
         self.start()
+
+    def running(self) -> bool:
+        assert self._process is not None
+        return self._process.poll() is None
 
     def ended(self) -> int:
         """Wait for the end of the process; its status."""
@@ -236,7 +245,7 @@ class GatewayDouble:
     """Takes records of one board from a broker, and acknowledges when a test says so."""
 
     def __init__(self, port: int, public: bytes, signer: Signer) -> None:
-        self.public = public
+        self.keys = [public]  # the board's first key, and those that it has rotated to
         self.device = kid(public)
         self.signer = signer
         self.records: dict[int, Signed] = {}
@@ -263,8 +272,13 @@ class GatewayDouble:
         if message.topic.endswith("/state"):
             self.states.append(message.payload.decode())
             return
-        record = Signed(bytes(message.payload), self.public)
+        data = bytes(message.payload)
+        record = Signed(
+            data, next((key for key in self.keys if kid(key) in data[:20]), self.keys[0])
+        )
         self.arrivals.append(record.seq)
+        if record.kind == 4:
+            self.keys.append(record.payload[5])
         known = self.records.setdefault(record.seq, record)
         assert known.id == record.id, f"two records with seq {record.seq}"
         if self.automatic:
@@ -311,9 +325,12 @@ class GatewayDouble:
         return self.chain()
 
 
-def board_command(program: list[str], script: str, *arguments: str) -> list[str]:
-    """The argument list that runs a script of `on_board/` with the agent and the simulated chip."""
-    paths = [FIRMWARE, FIRMWARE / "virtual" / "modules", parts.micropython_lib()]
+def board_command(
+    program: list[str], script: str, *arguments: str, paths: list[Path] | None = None
+) -> list[str]:
+    """The argument list that runs a script of `on_board/` with the agent and the simulated chip, from their source
+    unless `paths` names compiled ones."""
+    paths = paths or [FIRMWARE, FIRMWARE / "virtual" / "modules", parts.micropython_lib()]
     start = "import sys;sys.path[:0]=%r.split(':');sys.argv[:]=%r;exec(open(%r).read())"
     place = parts.ROOT / "tests" / "firmware" / "on_board" / script
     joined = ":".join(str(path) for path in paths)

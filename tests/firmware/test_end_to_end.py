@@ -58,7 +58,7 @@ def owner() -> Signer:
     return Signer()
 
 
-def world(board: VirtualBoard, **facts: str) -> None:
+def world(board: VirtualBoard, **facts: object) -> None:
     """Change the world around the virtual board."""
     board.folder.mkdir(exist_ok=True)
     beside = board.folder / "world.new"

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.host_tools.world import World
+from tests.world import World
 
 _PROXIES = ("http_proxy", "https_proxy", "all_proxy", "no_proxy")
 
@@ -64,7 +64,7 @@ def tally(tmp_path: Path) -> Tally:
 def world() -> World:
     """A board that has signed an `open` (seq 0) and two records with readings (seq 1 and 2)."""
     made = World()
-    made.board.open()
-    made.board.readings([215, None, 217])
-    made.board.readings([218])
+    made.device.open()
+    made.device.readings([215, None, 217])
+    made.device.readings([218])
     return made

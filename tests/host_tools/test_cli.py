@@ -11,7 +11,7 @@ import time
 import pytest
 
 from tests.host_tools.conftest import Tally
-from tests.host_tools.world import World
+from tests.world import World
 
 _COMMANDS = ["init", "policy", "enrol", "grant", "prove", "verify", "inspect"]
 
@@ -89,7 +89,7 @@ def test_completion_script(tally: Tally) -> None:
 
 def test_interruption_is_exit_130_without_a_traceback(tally: Tally, world: World) -> None:
     """Broken: Ctrl-C looks like a crash, or like a verdict."""
-    policy = tally.write("policy.toml", world.policy())
+    policy = tally.write("policy.toml", world.policy_text())
     data = world.proof(0, 2)
     for number in range(400):
         tally.write(f"many/{number:03}.tally", data)
@@ -120,7 +120,7 @@ def test_interruption_is_exit_130_without_a_traceback(tally: Tally, world: World
 
 def test_a_reader_that_leaves_early_gets_no_traceback(tally: Tally, world: World) -> None:
     """Broken: `tally verify ... | head -1` prints a traceback, or exits like TAMPERED."""
-    policy = tally.write("policy.toml", world.policy())
+    policy = tally.write("policy.toml", world.policy_text())
     data = world.proof(0, 2)
     for number in range(100):
         tally.write(f"many/{number:03}.tally", data)
@@ -141,7 +141,7 @@ def test_a_reader_that_leaves_early_gets_no_traceback(tally: Tally, world: World
 
 def test_verify_loads_only_what_it_needs(tally: Tally, world: World) -> None:
     """Broken: `tally verify` of one file waits for a terminal library, an HTTP client and a serial driver."""
-    policy = tally.write("policy.toml", world.policy())
+    policy = tally.write("policy.toml", world.policy_text())
     tally.write("a.tally", world.proof(1))
     code = (
         "import sys; from tallystick_host.cli import main\n"

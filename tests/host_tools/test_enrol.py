@@ -28,7 +28,8 @@ from tallystick_host.enrolment import Enrolment
 from tallystick_host.errors import RefusedError, UndoneError, UseError
 from tallystick_host.home import Home
 from tests.host_tools.conftest import Tally
-from tests.host_tools.world import ScriptedBoard, World, key
+from tests.host_tools.scripted_board import ScriptedBoard
+from tests.world import GatewayLog, World, key
 
 
 class Desk:
@@ -38,7 +39,7 @@ class Desk:
         self.home = Home(folder / "home")
         self.home.make()
         self.file = folder / "fleet.json"
-        self.gateway = World().gateway_line
+        self.gateway = World().log.vkey
 
     def enrol(
         self,
@@ -323,9 +324,8 @@ def test_a_lost_list_of_grants_is_not_begun_anew(tally: Tally) -> None:
     desk = Desk(tally.cwd)
     desk.enrol(ScriptedBoard(), "a")
     desk.home.grants_path.write_text("{")
-    second = World()
-    second.gateway = key("second gateway")
-    ran = tally("grant", "--enrolment", desk.file, "--gateway", str(second.gateway_line))
+    second = GatewayLog(key("second gateway"))
+    ran = tally("grant", "--enrolment", desk.file, "--gateway", str(second.vkey))
     assert 5 == ran.status
     assert "is not a list of grants\nhint: restore it\n" in ran.err
 
@@ -372,7 +372,7 @@ def test_the_command_over_a_serial_port(tally: Tally) -> None:
         argv = ("enrol", "--enrolment", "fleet.json", "--port", port, "--name", "cold-room-3")
         more = (
             "--gateway",
-            str(World().gateway_line),
+            str(World().log.vkey),
             "--broker",
             "broker.local",
             "--expires",
@@ -387,7 +387,7 @@ def test_the_command_over_a_serial_port(tally: Tally) -> None:
         "  owner pinned",
         "  broker broker.local:1883",
         "  credential issued",
-        f"  gateway {World().gateway.public.kid.hex()} granted, serial 1",
+        f"  gateway {World().log.signer.public.kid.hex()} granted, serial 1",
         "  chain begun",
         "  added to the enrolment file",
         "  started",
@@ -418,7 +418,7 @@ def test_the_real_agent_on_a_virtual_board(tally: Tally) -> None:
     """Broken: this command and the boards' firmware no longer understand each other."""
     tally("init")
     argv = ("enrol", "--enrolment", "fleet.json", "--virtual", "board", "--json", "--name", "one")
-    more = ("--gateway", str(World().gateway_line), "--broker", "127.0.0.1:1", "--interval", "1000")
+    more = ("--gateway", str(World().log.vkey), "--broker", "127.0.0.1:1", "--interval", "1000")
     first = tally(*argv, *more)
     assert 0 == first.status, first.err
     facts = json.loads(first.out)

@@ -13,7 +13,7 @@ from tallystick.errors import TallystickError
 from tallystick_host import files, grants
 from tallystick_host.errors import UndoneError
 from tallystick_host.home import Home
-from tests.host_tools.world import World, key
+from tests.world import GatewayLog, World, key
 
 
 def test_a_write_that_fails_leaves_the_old_file_and_no_litter(
@@ -46,15 +46,13 @@ def test_two_commands_at_once_do_not_undo_each_other(tmp_path: Path) -> None:
     home = Home(tmp_path)
     home.make()
     owner = home.owner()
-    worlds = [World() for _ in range(8)]
-    for number, world in enumerate(worlds):
-        world.gateway = key(f"gateway {number}")
+    logs = [GatewayLog(key(f"gateway {number}")) for number in range(8)]
     serials: list[int] = []
 
-    def give(world: World) -> None:
-        serials.append(grants.for_gateway(home, world.gateway_line, owner).serial)
+    def give(log: GatewayLog) -> None:
+        serials.append(grants.for_gateway(home, log.vkey, owner).serial)
 
-    threads = [threading.Thread(target=give, args=(world,)) for world in worlds]
+    threads = [threading.Thread(target=give, args=(log,)) for log in logs]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -66,7 +64,7 @@ def test_the_same_gateway_gets_the_same_grant(tmp_path: Path) -> None:
     """Broken: each enrolment raises the serial, and boards that were enrolled earlier hold an old grant."""
     home = Home(tmp_path)
     home.make()
-    owner, line = home.owner(), World().gateway_line
+    owner, line = home.owner(), World().log.vkey
     first = grants.for_gateway(home, line, owner)
     assert first.signed.raw == grants.for_gateway(home, line, owner).signed.raw
     first.signed.verify(owner.public)

@@ -9,7 +9,7 @@ from tallystick_host.forks import ForkWatch
 from tallystick_host.judgement import judge
 from tallystick_host.proof_files import ProofFile
 from tests.host_tools.conftest import Tally
-from tests.host_tools.world import World, key
+from tests.world import World, key
 
 
 def _watch(*proofs: Proof) -> list[tuple[int, int, int]]:
@@ -23,12 +23,12 @@ def _watch(*proofs: Proof) -> list[tuple[int, int, int]]:
 
 def test_neighbours_that_do_not_continue_each_other(world: World) -> None:
     """Broken: a clone goes unnoticed when no two files hold the same seq."""
-    clone = world.board.branch()
-    world.board.readings([1])
+    clone = world.device.clone()
+    world.device.readings([1])
     clone.readings([2])
     after = clone.readings([3])
     ours = proof.parse(world.proof(3))
-    theirs = proof.parse(world.proof(after, board=clone))
+    theirs = proof.parse(world.proof(after.seq, device=clone))
     assert [(3, 0, 1)] == _watch(ours, theirs)
     assert [(3, 1, 0)] == _watch(theirs, ours)
 
@@ -43,19 +43,14 @@ def test_one_chain_in_many_files_is_no_fork(world: World) -> None:
 
 def test_the_fork_part_of_one_file_counts_for_its_neighbour(tally: Tally, world: World) -> None:
     """Broken: of two proofs of a cloned board only the one that carries the pair is distrusted."""
-    clone = world.board.branch()
-    seq = world.board.readings([1])
-    pair = (world.board.chain[seq], clone.chain[clone.readings([2])])
-
-    def carry(parts: dict[str, object]) -> None:
-        parts["forks"] = [pair]
-
-    later = world.board.readings([3])
+    clone = world.device.clone()
+    pair = (world.device.readings([1]).raw, clone.readings([2]).raw)
+    later = world.device.readings([3])
     paths = [
-        tally.write("a.tally", world.proof(1, change=carry)),
-        tally.write("b.tally", world.proof(later)),
+        tally.write("a.tally", world.proof(1, forks=[pair])),
+        tally.write("b.tally", world.proof(later.seq)),
     ]
-    trusted = policy.parse(world.policy().encode())
+    trusted = policy.parse(world.policy_text().encode())
     judged = list(judge([ProofFile(path) for path in paths], trusted))
     assert [Status.VERIFIED, Status.UNTRUSTED] == [one.verdict.status for one in judged]
     alone = next(judge([ProofFile(paths[1])], trusted))
@@ -64,7 +59,6 @@ def test_the_fork_part_of_one_file_counts_for_its_neighbour(tally: Tally, world:
 
 def test_another_board_with_the_same_seqs_is_no_fork(world: World) -> None:
     """Broken: two boards in one folder discredit each other."""
-    other = World()
-    other.board.signer = key("other board")
-    other.board.open()
+    other = World(key("other board"))
+    other.device.open()
     assert [] == _watch(proof.parse(world.proof(0)), proof.parse(other.proof(0)))

@@ -12,7 +12,7 @@ from tallystick import did
 from tallystick.checkpoint import gateway_name
 from tallystick.note import VerifierKey
 from tests.host_tools.conftest import Tally
-from tests.host_tools.world import Ledger, World, key
+from tests.world import Ledger, World, key
 
 
 @pytest.fixture
@@ -24,10 +24,10 @@ def policy(tally: Tally) -> Path:
 def test_trusting_appends_and_keeps_what_is_there(tally: Tally, policy: Path) -> None:
     """Broken: the comments that say why somebody is trusted vanish with the next `trust`."""
     world, before = World(), policy.read_text()
-    gateway = str(world.gateway_line)
+    gateway = str(world.log.vkey)
     ran = tally("policy", "trust", "gateway", gateway, "--operator", 'A "q"', "--policy", policy)
     assert 0 == ran.status
-    assert f"gateway {world.gateway_line.name} is trusted now, in {policy}\n" == ran.err
+    assert f"gateway {world.log.vkey.name} is trusted now, in {policy}\n" == ran.err
     assert policy.read_text().startswith(before + "\n\n[[gateways]]\n")
     shown = json.loads(tally("policy", "show", "--json", "--policy", policy).out)
     assert [{"name": "", "operator": 'A "q"', "vkey": gateway}] == shown["gateways"]
@@ -39,7 +39,7 @@ def test_every_role_takes_its_line(tally: Tally, policy: Path) -> None:
     world = World()
     issuer = did.did_key(world.issuer.public)
     lines = {
-        "gateway": str(world.gateway_line),
+        "gateway": str(world.log.vkey),
         "ledger": str(world.ledger.vkey),
         "witness": str(VerifierKey("w.example/one", key("witness").public)),
         "issuer": issuer,
@@ -58,7 +58,7 @@ def test_every_role_takes_its_line(tally: Tally, policy: Path) -> None:
 
 def test_a_line_that_is_trusted_already_is_no_error(tally: Tally, policy: Path) -> None:
     """Broken: a set-up script cannot be run twice."""
-    line = str(World().gateway_line)
+    line = str(World().log.vkey)
     tally("policy", "trust", "gateway", line, "--policy", policy)
     before = policy.read_bytes()
     ran = tally("policy", "trust", "gateway", f" {line}\n", "--name", "x", "--policy", policy)
@@ -70,13 +70,13 @@ def test_a_line_that_is_trusted_already_is_no_error(tally: Tally, policy: Path) 
 def test_what_is_refused_leaves_the_policy_as_it_was(tally: Tally, policy: Path) -> None:
     """Broken: a mistyped line leaves a policy that no verification can read any more."""
     world, before = World(), policy.read_bytes()
-    cut = str(world.gateway_line)[:-5] + "AAAA="
+    cut = str(world.log.vkey)[:-5] + "AAAA="
     low_order = "did:key:z" + base58.b58encode(b"\xed\x01" + bytes(32)).decode()
     wrong = [
         ("gateway", cut),
         ("gateway", str(world.ledger.vkey)),
-        ("ledger", str(world.gateway_line)),
-        ("issuer", str(world.gateway_line)),
+        ("ledger", str(world.log.vkey)),
+        ("issuer", str(world.log.vkey)),
         ("issuer", low_order),
         ("issuer", "did:web:acme.example"),
     ]
@@ -90,7 +90,7 @@ def test_what_is_refused_leaves_the_policy_as_it_was(tally: Tally, policy: Path)
 
 def test_a_ledger_with_another_key_under_its_name_is_refused(tally: Tally, policy: Path) -> None:
     """Broken: of two keys under one name the verifier takes the first, and the user believes the second."""
-    ledger = Ledger()
+    ledger = Ledger(key("ledger"))
     other = VerifierKey(ledger.vkey.name, key("impostor").public)
     tally("policy", "trust", "ledger", str(ledger.vkey), "--policy", policy)
     ran = tally("policy", "trust", "ledger", str(other), "--policy", policy)
@@ -103,7 +103,7 @@ def test_a_ledger_with_another_key_under_its_name_is_refused(tally: Tally, polic
 
 def test_text_that_cannot_take_an_appended_table_is_left_alone(tally: Tally) -> None:
     """Broken: appending to a policy written with inline arrays destroys it."""
-    text = f"version = 1\ngateways = [{{ vkey = '{World().gateway_line}' }}]\n"
+    text = f"version = 1\ngateways = [{{ vkey = '{World().log.vkey}' }}]\n"
     policy = tally.write("inline.toml", text)
     other = key("other").public
     ran = tally(
@@ -137,7 +137,7 @@ def test_a_linked_policy_stays_a_link(tally: Tally, policy: Path) -> None:
     """Broken: a policy that is kept elsewhere (in a repository) is silently replaced by a copy."""
     link = tally.cwd / "link.toml"
     link.symlink_to(policy)
-    ran = tally("policy", "trust", "gateway", str(World().gateway_line), "--policy", link)
+    ran = tally("policy", "trust", "gateway", str(World().log.vkey), "--policy", link)
     assert 0 == ran.status
     assert link.is_symlink()
     assert "[[gateways]]" in policy.read_text()

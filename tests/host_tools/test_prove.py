@@ -15,7 +15,7 @@ import pytest
 from tallystick import cbor, proof
 from tallystick.statement import StatementKind
 from tests.host_tools.conftest import Tally
-from tests.host_tools.world import World, key
+from tests.world import World, key
 
 
 class Web:
@@ -63,7 +63,7 @@ def web() -> Iterator[Web]:
 
 def test_a_proof_by_seq_is_written_as_it_came(tally: Tally, world: World, web: Web) -> None:
     """Broken: the file that the user hands on is not what the gateway built."""
-    id, data = world.board.id, world.proof(1)
+    id, data = world.device.id.hex(), world.proof(1)
     web.answers[f"/v1/devices/{id}/proof"] = (200, data)
     ran = tally("prove", id, "1", "--gateway", web.url + "/", "--not-before")
     assert (0, f"{id}-1.tally\n") == (ran.status, ran.out)
@@ -74,9 +74,9 @@ def test_a_proof_by_seq_is_written_as_it_came(tally: Tally, world: World, web: W
 
 def test_the_three_questions(tally: Tally, world: World, web: Web) -> None:
     """Broken: a range or a time is asked in a way that the gateway does not know."""
-    id = world.board.id
+    id = world.device.id.hex()
     web.answers[f"/v1/devices/{id}/proof"] = (200, world.proof(1, 2))
-    assert f"{id}-1-2.tally\n" == tally("prove", world.board.did, "1..2", "--gateway", web.url).out
+    assert f"{id}-1-2.tally\n" == tally("prove", world.device.did, "1..2", "--gateway", web.url).out
     ran = tally("prove", id, "2025-11-20T13:00:10+01:00", "--gateway", web.url, "-o", "t.tally")
     assert "t.tally\n" == ran.out
     queries = [query for _, query in web.asked]
@@ -85,8 +85,8 @@ def test_the_three_questions(tally: Tally, world: World, web: Web) -> None:
 
 def test_a_board_by_its_name(tally: Tally, world: World, web: Web) -> None:
     """Broken: the name on the label is of no use on the command line."""
-    web.answers[f"/v1/devices/{world.board.id}/proof"] = (200, world.proof(1))
-    entry = {"id": world.board.id, "did": world.board.did, "name": "cold-room-3"}
+    web.answers[f"/v1/devices/{world.device.id.hex()}/proof"] = (200, world.proof(1))
+    entry = {"id": world.device.id.hex(), "did": world.device.did, "name": "cold-room-3"}
     entry["credential"] = base64.b64encode(world.credential()).decode()
     fleet = tally.write("f.json", json.dumps({"version": 1, "grant": None, "devices": [entry]}))
     argv = ("--gateway", web.url, "--enrolment", fleet)
@@ -97,7 +97,7 @@ def test_a_board_by_its_name(tally: Tally, world: World, web: Web) -> None:
 
 def test_a_file_is_never_replaced_unasked(tally: Tally, world: World, web: Web) -> None:
     """Broken: evidence that was fetched earlier is lost."""
-    id = world.board.id
+    id = world.device.id.hex()
     web.answers[f"/v1/devices/{id}/proof"] = (200, world.proof(1))
     kept = tally.write(f"{id}-1.tally", b"older evidence")
     ran = tally("prove", id, "1", "--gateway", web.url)
@@ -106,17 +106,16 @@ def test_a_file_is_never_replaced_unasked(tally: Tally, world: World, web: Web) 
     assert b"older evidence" == kept.read_bytes()
     assert 2 == tally("prove", id, "1", "--gateway", web.url, "-o", kept).status
     assert 0 == tally("prove", id, "1", "--gateway", web.url, "--force").status
-    assert world.board.chain[1] == proof.parse(kept.read_bytes()).records[0].raw
+    assert world.device.records[1].raw == proof.parse(kept.read_bytes()).records[0].raw
 
 
 def test_what_is_no_answer_to_the_question_is_not_written(
     tally: Tally, world: World, web: Web
 ) -> None:
     """Broken: a gateway's mistake, or its lie, is filed under the name of what was asked."""
-    id = world.board.id
-    other = World()
-    other.board.signer = key("other board")
-    other.board.open()
+    id = world.device.id.hex()
+    other = World(key("other board"))
+    other.device.open()
     cases = {
         "cbor.malformed": b"<html>",
         "proof.device": other.proof(0),
@@ -134,7 +133,7 @@ def test_what_is_no_answer_to_the_question_is_not_written(
 
 def test_a_gateway_that_says_no(tally: Tally, world: World, web: Web) -> None:
     """Broken: the user does not learn why there is no proof."""
-    id = world.board.id
+    id = world.device.id.hex()
     body = json.dumps({"error": "no record of device\x1b[2J", "hint": "is it enrolled?"}).encode()
     web.answers[f"/v1/devices/{id}/proof"] = (404, body)
     ran = tally("prove", id, "1", "--gateway", web.url)
@@ -148,30 +147,27 @@ def test_a_gateway_that_says_no(tally: Tally, world: World, web: Web) -> None:
 def test_a_gateway_that_is_not_there(tally: Tally, world: World, web: Web) -> None:
     """Broken: a stopped gateway ends in a traceback."""
     web.close()
-    ran = tally("prove", world.board.id, "1", "--gateway", web.url)
+    ran = tally("prove", world.device.id.hex(), "1", "--gateway", web.url)
     assert 5 == ran.status
     assert ran.err.startswith(f"error: no answer from '{web.url}': ")
     assert "(source.unreachable)\nhint: " in ran.err
-    assert 2 == tally("prove", world.board.id, "1", "--gateway", "gateway.local").status
+    assert 2 == tally("prove", world.device.id.hex(), "1", "--gateway", "gateway.local").status
 
 
 def test_statements_of_a_ledger_are_added(tally: Tally, world: World, web: Web) -> None:
     """Broken: the proof of a suspended board leaves out that it was suspended."""
-    id = world.board.id
-    world.say(StatementKind.REGISTERED, [world.board.did.encode()])
-    world.say(StatementKind.SUSPENDED, [b"lost"])
+    id = world.device.id.hex()
+    world.state(world.issuer, StatementKind.REGISTERED, world.device.did.encode())
+    world.state(world.issuer, StatementKind.SUSPENDED, b"lost")
     full = world.proof(1)
-    raws = [world.ledger.confirmed(one) for one in world.statements]
-
-    def leave_out(parts: dict[str, object]) -> None:
-        parts["statements"] = []
-
-    bare = world.proof(1, change=leave_out)
+    found = [world.ledger.confirmed(one) for one in world.statements]
+    raws = [one.encode() for one in found]
+    bare = world.proof(1, statements=[])
     web.answers[f"/v1/devices/{id}/proof"] = (200, bare)
     first, second = (cbor.encode([raw]) for raw in raws)
     web.answers |= {f"/v1/statements/{id}@0": (200, first)}
-    web.answers |= {f"/v1/statements/{id}@{world.statements[0] + 1}": (200, second)}
-    web.answers |= {f"/v1/statements/{id}@{world.statements[1] + 1}": (200, cbor.encode([]))}
+    web.answers |= {f"/v1/statements/{id}@{found[0].position + 1}": (200, second)}
+    web.answers |= {f"/v1/statements/{id}@{found[1].position + 1}": (200, cbor.encode([]))}
     ran = tally("prove", id, "1", "--gateway", web.url, "--ledger", web.url)
     assert 0 == ran.status, ran.err
     assert "2 statements about the device added\n" in ran.err
@@ -182,7 +178,7 @@ def test_statements_of_a_ledger_are_added(tally: Tally, world: World, web: Web) 
     assert isinstance(parts[2], list)
     assert [[9, raw] for raw in raws] == [part for part in parts[2] if part[0] == 9]  # type: ignore[index]
     assert before[2] == [part for part in parts[2] if part[0] != 9]  # type: ignore[index]
-    policy = tally.write("policy.toml", world.policy())
+    policy = tally.write("policy.toml", world.policy_text())
     assert 4 == tally("verify", "-q", f"{id}-1.tally", "--policy", policy).status
     assert 2 == len(proof.parse(full).statements)
 
@@ -191,16 +187,15 @@ def test_a_ledgers_answer_that_is_not_about_the_device(
     tally: Tally, world: World, web: Web
 ) -> None:
     """Broken: another board's statements stand in this board's proof, or an endless ledger keeps the command."""
-    id = world.board.id
+    id = world.device.id.hex()
     web.answers[f"/v1/devices/{id}/proof"] = (200, world.proof(1))
-    other = World()
-    other.board.signer = key("other board")
-    other.say(StatementKind.REGISTERED, [other.board.did.encode()])
-    other.ledger.confirm(other.board.time)
-    foreign = cbor.encode([other.ledger.confirmed(other.statements[0])])
-    world.say(StatementKind.REGISTERED, [world.board.did.encode()])
-    world.ledger.confirm(world.board.time)
-    again = cbor.encode([world.ledger.confirmed(world.statements[0])])
+    other = World(key("other board"))
+    other.state(other.issuer, StatementKind.REGISTERED, other.device.did.encode())
+    other.ledger.milestone(other.device.time)
+    foreign = cbor.encode([other.ledger.confirmed(other.statements[0]).encode()])
+    world.state(world.issuer, StatementKind.REGISTERED, world.device.did.encode())
+    world.ledger.milestone(world.device.time)
+    again = cbor.encode([world.ledger.confirmed(world.statements[0]).encode()])
     for body, code in ((foreign, "statement.device"), (again, "statement.order"), (b"no", "cbor.")):
         web.answers[f"/v1/statements/{id}"] = (200, body)
         ran = tally("prove", id, "1", "--gateway", web.url, "--ledger", web.url)
@@ -221,7 +216,7 @@ sys.stdout.buffer.write(open("answer", "rb").read())
 
 def test_from_a_data_folder(tally: Tally, world: World) -> None:
     """Broken: without a running gateway no proof can be had from its disk."""
-    id, data = world.board.id, world.proof(1)
+    id, data = world.device.id.hex(), world.proof(1)
     tally.write("simulated/tallystick_gateway/__init__.py", "")
     tally.write("simulated/tallystick_gateway/__main__.py", _GATEWAY)
     tally.write("answer", data)

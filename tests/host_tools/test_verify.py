@@ -15,12 +15,12 @@ import pytest
 from tallystick import cbor, proof, record
 from tallystick.statement import StatementKind
 from tests.host_tools.conftest import Ran, Tally
-from tests.host_tools.world import START, World
+from tests.world import START, World, with_forged_record
 
 
 @pytest.fixture
 def policy(tally: Tally, world: World) -> Path:
-    return tally.write("policy.toml", world.policy())
+    return tally.write("policy.toml", world.policy_text())
 
 
 def _json(ran: Ran) -> list[dict[str, object]]:
@@ -39,8 +39,8 @@ def test_verified_in_words(tally: Tally, world: World, policy: Path) -> None:
     ran = tally("verify", "a.tally", "--policy", policy)
     assert (0, "") == (ran.status, ran.err)
     ledger = world.ledger.id.hex()
-    what = f"4 readings of board {world.board.id} (seq 1..2)"
-    good = "are as the board signed them, in existence by 2025-11-20T12:10:30Z"
+    what = f"4 readings of board {world.device.id.hex()} (seq 1..2)"
+    good = "are as the board signed them, in existence by 2027-01-15T08:13:00Z"
     assert ran.out.splitlines() == [
         f"a.tally: VERIFIED: {what} {good}",
         "  ok       proof.format",
@@ -52,13 +52,13 @@ def test_verified_in_words(tally: Tally, world: World, policy: Path) -> None:
         "  ok       chain.gap             none",
         "  ok       chain.fork            none in the file",
         "  ok       log.inclusion         in a log of 3",
-        "  ok       checkpoint.signature  signed by shed",
-        "  ok       ledger.inclusion      position 2 of 3 blocks",
-        f"  ok       ledger.milestone      milestone 2 of ledger {ledger}, operated by Harbour",
+        "  ok       checkpoint.signature  signed by field",
+        "  ok       ledger.inclusion      position 1 of 2 blocks",
+        f"  ok       ledger.milestone      milestone 1 of ledger {ledger}, operated by Harbour",
         "  skipped  device.status         no statements about the device in the file",
         "  ok       time.window",
-        "  not after 2025-11-20T12:10:30Z, by the ledger's clock",
-        "  the board's clock says 2025-11-20T12:00:10Z to 2025-11-20T12:00:20Z (its own claim)",
+        "  not after 2027-01-15T08:13:00Z, by the ledger's clock",
+        "  the board's clock says 2027-01-15T08:01:00Z to 2027-01-15T08:02:00Z (its own claim)",
         "  not proven: device.status: no statements about the device in the file",
         "  not proven: that the readings are not older than the board's clock says",
         "  not proven: where the sensor was, and that it measured what it should",
@@ -78,10 +78,10 @@ def test_verified_as_json(tally: Tally, world: World, policy: Path) -> None:
         "file": "a.tally",
         "status": "VERIFIED",
         "exit": 0,
-        "device": world.board.did,
+        "device": world.device.did,
         "not_before": None,
-        "not_after": "2025-11-20T12:10:30Z",
-        "gateway": world.gateway_line.name,
+        "not_after": "2027-01-15T08:13:00Z",
+        "gateway": world.log.vkey.name,
         "ledger": world.ledger.id.hex(),
         "first": 1,
         "last": 2,
@@ -96,21 +96,22 @@ def test_verified_as_json(tally: Tally, world: World, policy: Path) -> None:
 
 def test_the_lower_bound_of_time(tally: Tally, world: World, policy: Path) -> None:
     """Broken: readings that were proven young are reported without their lower bound."""
-    before = world.ledger.milestone
-    beacon = world.board.beacon(world.ledger.named)
-    seq = world.board.readings([220])
-    tally.write("b.tally", world.proof(seq, before=before, links=[beacon]))
+    before = world.ledger.milestone(START - 900)
+    beacon = world.device.beacon(world.ledger.newest())
+    reading = world.device.readings([220])
+    data = world.proof(reading.seq, before=before.block.raw, links=[beacon.raw])
+    tally.write("b.tally", data)
     (facts,) = _json(tally("verify", "--json", "b.tally", "--policy", policy))
-    assert ("VERIFIED", "2025-11-20T11:45:00Z") == (facts["status"], facts["not_before"])
+    assert ("VERIFIED", "2027-01-15T07:45:00Z") == (facts["status"], facts["not_before"])
     words = tally("verify", "-v", "b.tally", "--policy", policy).out
-    assert "not made before 2025-11-20T11:45:00Z" in words
-    assert "  not before 2025-11-20T11:45:00Z, by the ledger's clock\n" in words
-    assert f"  seq {beacon}  beacon    2025-11-20T12:00:30Z  " in words
+    assert "not made before 2027-01-15T07:45:00Z" in words
+    assert "  not before 2027-01-15T07:45:00Z, by the ledger's clock\n" in words
+    assert f"  seq {beacon.seq}  beacon    2027-01-15T08:03:00Z  " in words
 
 
 def test_tampered(tally: Tally, world: World, policy: Path) -> None:
     """Broken: forged evidence is not called forged."""
-    tally.write("t.tally", world.with_forged_record(world.proof(1)))
+    tally.write("t.tally", with_forged_record(world.proof(1)))
     ran = tally("verify", "t.tally", "--policy", policy)
     assert 1 == ran.status
     first, *rest = ran.out.splitlines()
@@ -127,7 +128,7 @@ def test_pending(tally: Tally, world: World, policy: Path) -> None:
     ran = tally("verify", "p.tally", "--policy", policy)
     assert 3 == ran.status
     assert (
-        f"p.tally: PENDING: 3 readings of board {world.board.id} (seq 1) are as the board signed them; "
+        f"p.tally: PENDING: 3 readings of board {world.device.id.hex()} (seq 1) are as the board signed them; "
         "no ledger confirms it yet"
     ) == ran.out.splitlines()[0]
     assert "  not proven: ledger.inclusion: not anchored yet" in ran.out.splitlines()
@@ -145,7 +146,7 @@ def test_untrusted_when_the_policy_does_not_know_somebody(
     tally: Tally, world: World, missing: str, code: str
 ) -> None:
     """Broken: evidence counts that comes from an issuer, a gateway or a ledger whom nobody vouched for."""
-    policy = tally.write("less.toml", world.policy(**{missing: False}))
+    policy = tally.write("less.toml", world.policy_text(**{missing: False}))
     tally.write("a.tally", world.proof(1))
     ran = tally("verify", "--json", "a.tally", "--policy", policy)
     assert 4 == ran.status
@@ -155,8 +156,8 @@ def test_untrusted_when_the_policy_does_not_know_somebody(
 
 def test_untrusted_when_the_device_was_suspended(tally: Tally, world: World, policy: Path) -> None:
     """Broken: a stolen or suspended board's readings pass."""
-    world.say(StatementKind.REGISTERED, [world.board.did.encode()])
-    world.say(StatementKind.SUSPENDED, [b"lost"])
+    world.state(world.issuer, StatementKind.REGISTERED, world.device.did.encode())
+    world.state(world.issuer, StatementKind.SUSPENDED, b"lost")
     tally.write("s.tally", world.proof(1))
     ran = tally("verify", "s.tally", "--policy", policy)
     assert 4 == ran.status
@@ -242,7 +243,7 @@ def test_the_worst_file_decides(
     """Broken: a script that verifies a folder passes because its last file is fine."""
     good = world.proof(1)
     tally.write("good", good)
-    tally.write("forged", world.with_forged_record(good))
+    tally.write("forged", with_forged_record(good))
     tally.write("pending", world.proof(1, anchored=False))
     tally.write("broken", b"no")
     tally.write("untrusted", world.proof(1, credential=world.credential(expires=START)))
@@ -251,17 +252,17 @@ def test_the_worst_file_decides(
 
 def test_quiet_says_nothing(tally: Tally, world: World, policy: Path) -> None:
     """Broken: -q is useless in a cron job."""
-    tally.write("t.tally", world.with_forged_record(world.proof(1)))
+    tally.write("t.tally", with_forged_record(world.proof(1)))
     assert Ran(1, "", "") == tally("verify", "-q", "t.tally", "--policy", policy)
 
 
 def test_a_fork_that_shows_only_across_two_files(tally: Tally, world: World, policy: Path) -> None:
     """Broken: a cloned board's two stories each pass, although together they prove the clone."""
-    clone = world.board.branch()
-    seq = world.board.readings([230])
+    clone = world.device.clone()
+    seq = world.device.readings([230]).seq
     clone.readings([999])
     tally.write("one.tally", world.proof(seq))
-    tally.write("two.tally", world.proof(seq, board=clone))
+    tally.write("two.tally", world.proof(seq, device=clone))
     tally.write("old.tally", world.proof(1))
     assert 0 == tally("verify", "-q", "one.tally", "--policy", policy).status
     assert 0 == tally("verify", "-q", "two.tally", "--policy", policy).status
@@ -290,7 +291,7 @@ def test_a_forged_record_proves_no_fork(tally: Tally, world: World, policy: Path
 
 def test_a_board_is_called_by_its_name(tally: Tally, world: World, policy: Path) -> None:
     """Broken: people have to compare hexadecimal digits with a list."""
-    entry = {"id": world.board.id, "did": world.board.did, "name": "cold-room-3"}
+    entry = {"id": world.device.id.hex(), "did": world.device.did, "name": "cold-room-3"}
     entry["credential"] = base64.b64encode(world.credential()).decode()
     table = {"version": 1, "grant": None, "devices": [entry]}
     fleet = tally.write("fleet.json", json.dumps(table))

@@ -45,6 +45,19 @@ def test_confirmed() -> None:
         moved.verify_inclusion()
 
 
+def test_a_milestone_confirms_something() -> None:
+    """A milestone that confirms no position could be signed over any tree, at any time."""
+    ledger = Ledger(key("ledger"))
+    ledger.post(BlockKind.ANCHOR, b"note", START)
+    for first, fits in ((0, True), (1, True), (2, False), (3, False)):
+        raw = milestone.sign(ledger.signer, ledger.id, 1, [ledger.head], START, first, 2, bytes(32))
+        if fits:
+            assert first == milestone.parse(raw).first
+        else:
+            with pytest.raises(FormatError, match=r"^milestone\.position"):
+                milestone.parse(raw)
+
+
 def test_receipts() -> None:
     """The answer for one block could be shown for another."""
     world = World()

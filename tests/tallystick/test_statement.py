@@ -216,3 +216,22 @@ def test_without_an_issuer_nothing_takes_effect() -> None:
     life = Life(registered=False)
     life.history = History(life.device, life.ledger, [])
     assert not life.say("issuer", Say.REGISTERED, name("owner")).took
+
+
+@pytest.mark.parametrize(
+    ("said", "status"),
+    [
+        ([], Status.ACTIVE),
+        ([Say.SUSPENDED], Status.SUSPENDED),
+        ([Say.SUSPENDED, Say.STOLEN], Status.SUSPENDED),
+        ([Say.SUSPENDED, Say.RESUMED], Status.ACTIVE),
+    ],
+)
+def test_recovered_is_as_before_the_theft(said: list[Say], status: Status) -> None:
+    """A theft, or a second report of it, would wipe out a suspension, or make one."""
+    life = Life()
+    for kind in said:
+        assert life.say("issuer", kind, *ARGS.get(kind, ())).took
+    assert life.say("owner", Say.STOLEN).took
+    assert life.say("owner", Say.RECOVERED).took
+    assert status is life.history.status

@@ -36,6 +36,12 @@ def test_back() -> None:
     assert (ID, "up") == topics.parse_device(topics.Device(ID).up)
 
 
+@pytest.mark.parametrize("end", ["cmd/accepted", "cmd/rejected", "verified/temperature", "a/b/c"])
+def test_back_with_what_follows(end: str) -> None:
+    """The answer to a command would be taken for a command, and all channels for one."""
+    assert (ID, end) == topics.parse_device(f"{topics.Device(ID).base}/{end}")
+
+
 @pytest.mark.parametrize(
     "topic",
     [

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import cbor2
 import pytest
 
 from tallystick import (
@@ -210,8 +211,16 @@ def test_proof(case: dict[str, Any]) -> None:
     policy = parse_policy("\n".join(lines).encode())
     raw = bytes.fromhex(case["bytes"])
     assert case["verdict"] == verify.verify(raw, policy).status.value
-    second = independent_verifier.verify(raw, *trust.values())
-    assert case["verdict"] == independent_verifier.verdict(second)
+    # the second verifier does not judge statements
+    first = verify.verify(without_statements(raw), policy).status.value
+    second = independent_verifier.verify(without_statements(raw), *trust.values())
+    assert first == independent_verifier.verdict(second)
+
+
+def without_statements(raw: bytes) -> bytes:
+    """A proof less its parts 9."""
+    magic, version, parts = cbor2.loads(raw)
+    return cbor2.dumps([magic, version, [part for part in parts if part[0] != 9]])
 
 
 @pytest.mark.parametrize("case", [*cases("refused"), *cases("refused_objects")])

@@ -6,11 +6,14 @@ as the real partition does.
 Rules
 * Integers of 32 bits and blobs; a key has at most 15 characters; a buffer that is too small is an error.
 * What was set and not committed is lost when the board is killed. `commit` replaces the file as one.
-* Errors are OSError with the numbers and names of ESP-IDF.
+* Errors are OSError with the numbers and names of ESP-IDF. `world.json` makes some: `{"storage": "nvs full"}` or
+  `"nvs broken"` takes nothing more.
 """
 
 import json
 import os
+
+from machine import world
 
 _PATH = "../nvs.json"
 _MAX_KEY = 15
@@ -18,6 +21,7 @@ _MAX_BLOB = 4000
 _NOT_FOUND = (-4354, "ESP_ERR_NVS_NOT_FOUND")
 _KEY_TOO_LONG = (-4361, "ESP_ERR_NVS_KEY_TOO_LONG")
 _INVALID_LENGTH = (-4364, "ESP_ERR_NVS_INVALID_LENGTH")
+_FULL = (-4357, "ESP_ERR_NVS_NOT_ENOUGH_SPACE")
 _VALUE_TOO_LONG = (-4366, "ESP_ERR_NVS_VALUE_TOO_LONG")
 
 
@@ -50,6 +54,11 @@ class NVS:
         return value
 
     def _set(self, key, value):
+        trouble = world().get("storage", "")
+        if trouble == "nvs full":
+            raise OSError(*_FULL)
+        if trouble == "nvs broken":
+            raise OSError(5)
         if len(key) > _MAX_KEY:
             raise OSError(*_KEY_TOO_LONG)
         self._changes[key] = value

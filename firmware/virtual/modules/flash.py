@@ -24,7 +24,7 @@ What it keeps of ESP-IDF's non-volatile storage
 * A value that was set and not committed is lost, or, with `eager`, there already. ESP-IDF promises neither.
 
 Rules
-* After a cut every call fails with OSError 5, for good: an object of the life before, which the garbage collector
+* After a cut every call fails with error 5, for good: an object of the life before, which the garbage collector
   finds later, does not reach the flash of the next one.
 * The calls of the block device allocate nothing: littlefs makes them from finalisers, too, where the heap is locked.
 """
@@ -35,7 +35,7 @@ import esp32
 from micropython import const
 
 BLOCK_BYTES = const(4096)
-WHOLE = const(0)  # what becomes of the operation that is cut or fails
+WHOLE = const(0)  # what becomes of an operation; how often its length is halved
 HALF = const(1)
 NONE = const(2)
 
@@ -77,17 +77,14 @@ class Power:
         returns: only that operation fails, as on a bad contact, and the board lives on."""
         self.operations = 0
         self.off = False
-        # made now: where the heap is locked, nothing could be raised
-        self.failure = OSError(_EIO)
-        self.refusal = OSError(_EROFS)
         self._fails_at = fails_at
         self._torn = torn
         self._returns = returns
 
     def spend(self):
-        """One operation: how much of it happens, WHOLE, HALF or NONE. OSError if the power is off."""
+        """One operation: how much of it happens, WHOLE, HALF or NONE."""
         if self.off:
-            raise self.failure
+            return NONE
         self.operations += 1
         if self.operations != self._fails_at:
             return WHOLE
@@ -96,7 +93,11 @@ class Power:
 
 
 class Flash:
-    """Block device of the extended protocol. programmed: bytes. erases: blocks."""
+    """Block device of the extended protocol. programmed: bytes. erases: blocks. read_only: refuses to change.
+
+    What fails returns the negative error number, which littlefs takes in good order. The ESP32's partitions raise
+    instead, straight through littlefs: there, a mount is not to be used any more after the first error.
+    """
 
     def __init__(self, content, power):
         """content: bytearray of whole blocks; it is the flash, and outlives this object."""
@@ -108,45 +109,46 @@ class Flash:
 
     def readblocks(self, block, buffer, offset=0):
         if self.power.off:
-            raise self.power.failure
+            return -_EIO
         _read(self.content, block * BLOCK_BYTES + offset, buffer, len(buffer))
+        return 0
 
     def writeblocks(self, block, buffer, offset=None):
         """Program. Without an offset whole blocks, erased before."""
         if offset is None:
             for i in range(len(buffer) // BLOCK_BYTES):
-                self._erase_block(block + i)
+                error = self.ioctl(6, block + i)
+                if error:
+                    return error
             offset = 0
-        length = self._begin(len(buffer))
+        part = self._begin()
+        if part < 0:
+            return part
+        length = len(buffer) >> part
         self.programmed += length
         _program(self.content, block * BLOCK_BYTES + offset, buffer, length)
-        if length != len(buffer):
-            raise self.power.failure
+        return 0 if part == WHOLE else -_EIO
 
     def ioctl(self, operation, argument):
         if operation == 4:
             return len(self.content) // BLOCK_BYTES
         if operation == 5:
             return BLOCK_BYTES
-        if operation == 6:
-            self._erase_block(argument)
-        return 0
-
-    def _erase_block(self, block):
-        length = self._begin(BLOCK_BYTES)
+        if operation != 6:
+            return 0
+        part = self._begin()
+        if part < 0:
+            return part
         self.erases += 1
-        _erase(self.content, block * BLOCK_BYTES, length)
-        if length != BLOCK_BYTES:
-            raise self.power.failure
+        _erase(self.content, argument * BLOCK_BYTES, BLOCK_BYTES >> part)
+        return 0 if part == WHOLE else -_EIO
 
-    def _begin(self, length):
-        """How many of these bytes the operation reaches."""
+    def _begin(self):
+        """How much of an operation happens; an error number where none of it does."""
         if self.read_only:
-            raise self.power.refusal
+            return -_EROFS
         part = self.power.spend()
-        if part == WHOLE:
-            return length
-        return length >> 1 if part == HALF else 0
+        return -_EIO if part == NONE else part
 
 
 class NVS(esp32.NVS):
@@ -178,12 +180,12 @@ class NVS(esp32.NVS):
     def commit(self):
         for key in list(self._changes):
             if self.read_only:
-                raise self.power.refusal
+                raise OSError(_EROFS)
             part = self.power.spend()
             if part != NONE:
                 self._write(key, self._changes[key])
             if part != WHOLE:
-                raise self.power.failure
+                raise OSError(_EIO)
             del self._changes[key]
 
     def _write(self, key, value):

@@ -6,13 +6,16 @@ Rules
   moves it by n seconds, as a bad crystal or a wrong time server would.
 * `reset` and `deepsleep` end the process with a status of their own; what survives (RTC memory, the clock,
   the cause) waits in `reset.json` for the next start. A killed process is a power cut: nothing survives.
-* Pins and the watchdog are there and do nothing: a simulator has nothing to switch.
+* The watchdog bites: unless it is fed in time, the process ends by SIGALRM, wherever it hangs. `{"watchdog_ms": 500}` in
+  `world.json` makes it impatient. Clock and RTC memory are lost then, as at a power cut.
+* Pins are there and do nothing: a simulator has nothing to switch.
 """
 
 import json
 import os
 import sys
 import time
+from struct import pack
 
 BOARD = "Tallystick virtual board (simulator)"
 STATUS_RESET = 64
@@ -103,7 +106,8 @@ class RTC:
             year, month, day, hours, minutes, seconds, weekday, _ = time.gmtime(
                 int(time.time()) + offset
             )[:8]
-            return year, month, day, weekday, hours, minutes, seconds, 0
+            micros = time.time_ns() // 1000 % 1000000
+            return year, month, day, weekday, hours, minutes, seconds, micros
         year, month, day, _, hours, minutes, seconds, _ = new
         if month < 3:
             year, month = year - 1, month + 12
@@ -130,11 +134,19 @@ class RTC:
 
 
 class WDT:
+    """timeout: ms. The host's timer does what the chip's does: it asks nobody."""
+
     def __init__(self, id=0, timeout=5000):
-        self.timeout = timeout
+        import ffi
+
+        self._timeout = timeout
+        self._alarm = ffi.open(None).func("i", "setitimer", "ipp")
+        self.feed()
 
     def feed(self):
-        return None
+        timeout = world().get("watchdog_ms", self._timeout)
+        # struct itimerval: no interval, and seconds and microseconds until the signal
+        self._alarm(0, pack("llll", 0, 0, timeout // 1000, timeout % 1000 * 1000), None)
 
 
 class Pin:

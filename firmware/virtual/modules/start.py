@@ -4,7 +4,13 @@ import sys
 
 sys.path[:] = [sys.path[0], "", "lib", ".frozen"]
 
+
+def _run(name):
+    with open(name) as file:
+        return compile(file.read(), name, "exec")
+
+
+if "storage" in __import__("machine").world():
+    __import__("storage")
 for _name in ("boot.py", "main.py"):
-    with open(_name) as _file:
-        _source = _file.read()
-    exec(compile(_source, _name, "exec"), {"__name__": "__main__"})
+    exec(_run(_name), {"__name__": "__main__"})

@@ -5,7 +5,9 @@ head are the agent's own. Only what needs a network is played: `Life` publishes 
 says what a granted gateway's verified acknowledgement would say.
 """
 
+import gc
 import os
+import sys
 from hashlib import sha256
 
 import vfs
@@ -21,6 +23,9 @@ TIME = 1790000000
 CODE = 99  # an event that means nothing
 GATEWAY = b"gateway1"
 MOUNT = "/flash"
+
+# what is kept for all lives must not scatter over the whole heap: a flash needs one large piece
+gc.threshold(1 << 24)
 
 _clock = [0]
 hal.ticks_ms = lambda: _clock[0]
@@ -65,7 +70,8 @@ class Place:
 
     def format(self):
         """What a board does that finds its flash erased."""
-        self.content = blank(BLOCKS)
+        if self.content is None:
+            self.content = blank(BLOCKS)
         vfs.VfsLfs2.mkfs(Flash(self.content, Power()))
 
     def copy(self, target=None):
@@ -122,7 +128,7 @@ class Life:
         self.gateway = gateway
         self._number = number
         vfs.mount(vfs.VfsLfs2(self.flash), MOUNT)
-        self._mounted = True
+        self.chain = None
         os.chdir(MOUNT)
         try:
             self.chain = Chain(self.store, KEY, Head(self.store), Journal(), LIMIT_BYTES)
@@ -133,11 +139,14 @@ class Life:
 
     def end(self):
         """The power is gone, or the board is reset."""
-        if self._mounted:
-            self._mounted = False
-            os.chdir("/")
-            vfs.umount(MOUNT)
         self.power.off = True
+        if self.chain is not None:
+            try:
+                self.chain.journal._close()
+            except OSError:
+                pass  # nothing of it reaches the flash; left open, the collector would complain of it
+        os.chdir("/")
+        vfs.umount(MOUNT)
 
     # --- what the agent does
 
@@ -209,3 +218,12 @@ class Life:
             return False
         self.publish()
         return True
+
+
+def say(*words):
+    """One line in one write: `print` makes one of each word, which costs more here than a cut."""
+    sys.stdout.write(" ".join([str(word) for word in words]) + "\n")
+
+
+def listed(heard, start=0):
+    return ",".join([str(number) for _, number in heard[start:]]) or "-"

@@ -20,181 +20,36 @@ sys.path[1:1] = sys.argv[1].split(":")
 import random
 
 from flash import HALF, NONE, NVS, Power, blank
-from life import BLOCKS, KEY, Gateway, Life, Place
+from life import BLOCKS, KEY, Life, listed, say
+from scenarios import prepared
 from tally import hal
-from tally.journal import SEGMENT_BYTES
 
 SEED, STRIDE = int(sys.argv[2]), int(sys.argv[3])
-CARELESS = "careless" in sys.argv
 WORK = blank(BLOCKS)  # a dead life cannot reach it any more: its power is off
-LONG = 1400  # bytes in an event, where a segment is to be filled
 
 
-def sizes(count):
-    return [random.randrange(400) for _ in range(count)]
+class CarelessLife(Life):
+    """Of a board that publishes what it has not kept yet."""
+
+    def __init__(self, *arguments):
+        super().__init__(*arguments)
+        append = self.chain.journal.append
+
+        def early(seq, data):
+            self.gateway.heard.append((seq, KEY.number(data)))
+            append(seq, data)
+
+        self.chain.journal.append = early
 
 
-def lived(*steps):
-    """Place and gateway after a life without a cut."""
-    place, gateway = Place(), Gateway()
-    life = Life(place, gateway, 0)
-    for step in steps:
-        step(life)
-    life.end()
-    return place, gateway
-
-
-def start(life):
-    life.genesis()
-    life.begin()
-    life.publish()
-
-
-def filled(segments):
-    """Up to the last bytes of so many segments."""
-
-    def step(life):
-        start(life)
-        journal = life.chain.journal
-        while journal.size() < segments * SEGMENT_BYTES or journal._size < SEGMENT_BYTES - 1700:
-            life.event(LONG)
-
-    return step
-
-
-def events(count, acknowledge=False):
-    """So many small events; after each the gateway may acknowledge."""
-    chosen = sizes(count)
-
-    def step(life):
-        for size in chosen:
-            life.event(size)
-            if acknowledge:
-                life.gateway.acknowledge()
-                life.hear()
-
-    return step
-
-
-def heard_upto(share):
-    """The gateway acknowledges this share of what it has heard."""
-
-    def step(life):
-        life.gateway.acknowledge(int((life.chain.head.next - 1) * share))
-        life.hear()
-
-    return step
-
-
-# --- the scenarios: (place, gateway, what happens in the life that is cut)
-
-
-def genesis():
-    return Place(), Gateway(), (start, events(8))
-
-
-def appends():
-    place, gateway = lived(start, events(5))
-    return place, gateway, (Life.begin, events(6), Life.beacon, events(4))
-
-
-def rotation():
-    place, gateway = lived(filled(1))
-    return place, gateway, (Life.begin, events(11))
-
-
-def acknowledgement():
-    place, gateway = lived(filled(2))
-    return place, gateway, (heard_upto(0.7), Life.begin, events(10, acknowledge=True))
-
-
-def pruning():
-    place, gateway = lived(filled(2), heard_upto(0.2))
-    return place, gateway, (Life.begin, events(11))
-
-
-def pruning_unheard():
-    place, gateway = lived(filled(2))
-    return place, gateway, (Life.begin, events(11))
-
-
-def lost_files():
-    place, gateway = lived(start, events(25), heard_upto(0.7), events(5))
-    place.format()
-    return place, gateway, (Life.hear, Life.begin, events(6))
-
-
-def lost_head():
-    place, gateway = lived(start, events(25), heard_upto(0.8))
-    del gateway.heard[22:]
-    for slot in ("head_a", "head_b"):
-        entry = place.partition[slot]
-        place.partition[slot] = entry[:-1] + ("0" if entry[-1] != "0" else "1")
-    return place, gateway, (Life.hear, Life.begin, events(5))
-
-
-def restored():
-    """Flash and head of an earlier day: the gateway has more than the board ever signed."""
-    place, gateway = lived(start, events(9))
-    earlier = place.copy()
-    life = Life(place, gateway, 7)
-    events(20)(life)
-    life.end()
-    gateway.acknowledge()
-    return earlier, gateway, (Life.hear, Life.begin, events(5))
-
-
-def contradicted():
-    """The gateway holds a shorter branch than the one that was acknowledged before."""
-    place, gateway = lived(start, events(9))
-    branch, other = place.copy(), gateway.copy()
-    life = Life(place, gateway, 7)
-    events(50)(life)
-    heard_upto(1)(life)
-    life.end()
-    life = Life(branch, other, 8)
-    events(9)(life)
-    life.end()
-    other.acknowledge()
-    return place, other, (Life.hear, Life.begin, events(5))
-
-
-SCENARIOS = (
-    genesis,
-    appends,
-    rotation,
-    acknowledgement,
-    pruning,
-    pruning_unheard,
-    lost_files,
-    lost_head,
-    restored,
-    contradicted,
-)
-
-
-def careless_event(life, size):
-    """`Life.event` of a board that publishes what it has not kept yet."""
-    append = life.chain.journal.append
-
-    def early(seq, data):
-        life.gateway.heard.append((seq, KEY.number(data)))
-        append(seq, data)
-
-    life.chain.journal.append = early
-    Life.true_event(life, size)
-
-
-if CARELESS:
-    Life.true_event = Life.event
-    Life.event = careless_event
+BOARD = CarelessLife if "careless" in sys.argv else Life
 
 
 def run(place, gateway, number, power, eager, steps):
     """A life of these steps, until its power goes; whether it went, and what the last step answered."""
     life, answer = None, None
     try:
-        life = Life(place, gateway, number, power, eager)
+        life = BOARD(place, gateway, number, power, eager)
         for step in steps:
             answer = step(life)
     except Exception:
@@ -205,15 +60,6 @@ def run(place, gateway, number, power, eager, steps):
     if life is not None:
         life.end()
     return cut, answer
-
-
-def say(*words):
-    """One line in one write: `print` makes one of each word, which costs more here than a cut."""
-    sys.stdout.write(" ".join([str(word) for word in words]) + "\n")
-
-
-def listed(heard, start=0):
-    return ",".join([str(number) for _, number in heard[start:]]) or "-"
 
 
 def cut(name, scenario, eager, n, torn, again, deaf):
@@ -240,10 +86,7 @@ def cut(name, scenario, eager, n, torn, again, deaf):
 
 def main():
     say("key", KEY.public.hex())
-    for build in SCENARIOS:
-        name = build.__name__
-        random.seed(SEED)
-        scenario = build()
+    for name, scenario in prepared(SEED):
         for eager in (False, True):
             power = Power()
             place, gateway, steps = scenario[0].copy(WORK), scenario[1].copy(), scenario[2]

@@ -1,0 +1,66 @@
+"""A credential issued: the CWT for the board, the same facts as a verifiable credential for everyone else."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import Final
+
+from tallystick import credential, data_integrity, jcs, vc
+from tallystick import limits as library_limits
+from tallystick.keys import PublicKey
+from tallystick_host.errors import UndoneError
+from tallystick_host.home import Home
+from tallystick_host.issuer import Issuer
+from tallystick_host.status_book import Place, StatusBook
+
+__all__ = ["Issued", "issue"]
+
+CLOCK_SLACK_S: Final = 3600  # it is judged by the ledger's clock, which may lag behind ours
+
+
+@dataclass(frozen=True)
+class Issued:
+    """The two forms, and the place in the status lists that both name."""
+
+    cwt: bytes
+    document: bytes
+    place: Place | None
+
+
+def issue(
+    home: Home,
+    issuer: Issuer,
+    subject: str,
+    *,
+    valid_days: int | None = None,
+    key: PublicKey | None = None,
+    role: str | None = None,
+    with_status: bool = True,
+) -> Issued:
+    """Issue a credential for `subject` (a did:key). The place in the status lists is kept before anything is signed."""
+    now = int(time.time())
+    place = StatusBook(home, issuer).reserve(subject) if with_status else None
+    cwt = credential.sign(
+        issuer.key,
+        issuer.key_did,
+        subject,
+        now - CLOCK_SLACK_S,
+        expires=None if valid_days is None else now + valid_days * 86_400,
+        key=key,
+        role=role,
+        status=None if place is None else place.reference,
+    )
+    # a rotated key or a role makes it longer: such a credential goes into proofs and hands, not onto a board
+    if key is None and role is None and len(cwt) > library_limits.BOARD_CREDENTIAL_BYTES:
+        raise UndoneError(
+            f"{len(cwt)} bytes, a board carries {library_limits.BOARD_CREDENTIAL_BYTES}",
+            code="credential.too-long",
+        )
+    unsigned = vc.document(
+        credential.parse(cwt),
+        issuer=issuer.did,
+        status=() if place is None else vc.entries(place.base, place.reference),
+    )
+    signed = data_integrity.sign(issuer.key, unsigned, method=issuer.method, created=now)
+    return Issued(cwt, jcs.canonical(signed) + b"\n", place)

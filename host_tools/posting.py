@@ -1,0 +1,232 @@
+"""Options and steps that all commands share which read a ledger's statements or post one."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import rich_click as click
+
+from tallystick import credential, statement
+from tallystick import limits as library_limits
+from tallystick.cose import Signer
+from tallystick.errors import TallystickError
+from tallystick.policy import Policy
+from tallystick.receipt import Receipt, State
+from tallystick.statement import StatementKind
+from tallystick_host import files, ledger_client, ledger_view, lifecycle, policy_file, terminal
+from tallystick_host.errors import RefusedError, UndoneError, UseError
+from tallystick_host.home import Home
+from tallystick_host.ledger_view import View
+from tallystick_host.lifecycle import Life
+from tallystick_host.named import Named, named
+from tallystick_host.words import rfc3339, shown_path
+
+__all__ = ["Asked", "Posted", "asked_options", "post", "post_options"]
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+_BAR_FROM = 20_000  # blocks
+
+
+@dataclass(frozen=True)
+class Asked:
+    """Which device, which ledger, under which policy."""
+
+    home: Home
+    device: Named
+    url: str
+    trusted: Policy
+    issuer: str | None
+
+    def life(self, *, complete: bool, new: str | None = None) -> Life:
+        """The device's life: out of all blocks, or out of the statements that the ledger shows."""
+        view = self._view(complete=complete)
+        device = self.device.did or lifecycle.did_in(view, self.device.id)
+        return lifecycle.replay(device, view, self.trusted, issuer=self.issuer, new=new)
+
+    def _view(self, *, complete: bool) -> View:
+        if not complete:
+            return ledger_view.quick(self.url, self.trusted, self.device.id)
+        with _progress() as step:
+            return ledger_view.complete(self.url, self.trusted, self.device.id, step)
+
+
+@dataclass(frozen=True)
+class Posted:
+    """What was said, and what became of it."""
+
+    said: statement.Statement
+    receipt: Receipt
+    life: Life
+    refused: str
+
+    def facts(self) -> dict[str, object]:
+        """For `--json`."""
+        proven = self.receipt.confirmed
+        return {
+            "schema": 1,
+            "device": self.life.device,
+            "statement": self.said.kind.name.lower(),
+            "id": self.said.id.hex(),
+            "ledger": self.life.view.ledger.ledger.hex(),
+            "block": self.receipt.block.hex(),
+            "state": self.receipt.state.name.lower(),
+            "position": None if proven is None else proven.position,
+            "milestone": None if proven is None else proven.milestone.index,
+            "objection": self.refused or None,
+        }
+
+    def say(self, *, as_json: bool) -> None:
+        """Print it."""
+        if self.receipt.state is State.ATTACHED:
+            terminal.talk("attached; it takes effect with the next milestone (--wait waits for it)")
+        if as_json:
+            terminal.json_line(self.facts())
+            return
+        where = self.receipt.confirmed
+        state = (
+            "attached"
+            if where is None
+            else f"confirmed at {where.position} by milestone {where.milestone.index}"
+        )
+        terminal.data(f"{self.said.kind.name.lower()}  {self.life.device}  {state}")
+
+
+def asked_options(command: F) -> F:
+    """DEVICE, --ledger, --enrolment, --credential, --policy, --json."""
+    for option in reversed(
+        [
+            click.argument("device"),
+            click.option(
+                "--ledger", "ledger_url", required=True, metavar="URL", help="The ledger."
+            ),
+            click.option(
+                "--enrolment",
+                "enrolment_path",
+                type=click.Path(path_type=Path),
+                help="To find a DEVICE by its name.",
+            ),
+            click.option(
+                "--held",
+                "held_path",
+                type=click.Path(path_type=Path),
+                metavar="FILE",
+                help="The device's credential (CWT): whose statements count.",
+            ),
+            click.option(
+                "--policy",
+                "policy_path",
+                type=click.Path(path_type=Path),
+                help="Whom to trust; default: policy.toml in the home folder.",
+            ),
+            click.option("--json", "as_json", is_flag=True, help="Facts as JSON."),
+        ]
+    ):
+        command = option(command)
+    return command
+
+
+def post_options(command: F) -> F:
+    """--broker, --user, --password-file, --key, --wait, --force."""
+    for option in reversed(
+        [
+            click.option("--broker", required=True, metavar="HOST:PORT", help="The MQTT broker."),
+            click.option("--user", help="Login at the broker."),
+            click.option(
+                "--password-file",
+                type=click.Path(path_type=Path),
+                help="File whose first line is the password.",
+            ),
+            click.option(
+                "--key",
+                "key_path",
+                type=click.Path(path_type=Path),
+                metavar="FILE",
+                help="Sign with this key instead of the home folder's.",
+            ),
+            click.option("--wait", is_flag=True, help="Until a milestone confirms it."),
+            click.option("--force", is_flag=True, help="Post it even if it can have no effect."),
+        ]
+    ):
+        command = option(command)
+    return command
+
+
+def asked(
+    home: Home,
+    device: str,
+    ledger_url: str,
+    enrolment_path: Path | None,
+    held_path: Path | None,
+    policy_path: Path | None,
+) -> Asked:
+    """The options of `asked_options`, read."""
+    found = named(device, enrolment_path)
+    issuer = found.issuer
+    if held_path is not None:
+        try:
+            held = credential.parse(files.read(held_path, library_limits.CREDENTIAL_BYTES))
+        except TallystickError as error:
+            raise UndoneError(
+                f"{shown_path(held_path)!r}: {error.detail}", code=error.code
+            ) from error
+        issuer = held.issuer
+        if held.device_key.kid.hex() != found.id:
+            raise UseError(f"{shown_path(held_path)!r} is the credential of {held.subject}")
+    trusted = policy_file.read(policy_path or home.policy_path)
+    return Asked(home, found, ledger_url, trusted, issuer)
+
+
+def post(
+    life: Life,
+    signer: Signer,
+    kind: StatementKind,
+    args: list[bytes],
+    *,
+    at: ledger_client.Broker,
+    wait: bool,
+    force: bool,
+) -> Posted:
+    """Say it, unless it can have no effect: then `RefusedError` before anything is sent, or with `force` a warning."""
+    raw = lifecycle.compose(life, signer, kind, args)
+    reason = lifecycle.objection(life, raw)
+    if reason and not force:
+        raise RefusedError(
+            f"{kind.name.lower()} would have no effect: {reason}",
+            code="statement.objection",
+            hint=_hint(life),
+        )
+    if reason:
+        terminal.warning(f"it will have no effect: {reason}")
+    receipt = ledger_client.post(at, life.view.ledger, raw, wait=wait)
+    return Posted(statement.parse(raw), receipt, life, reason)
+
+
+def _hint(life: Life) -> str:
+    stone = life.view.newest
+    standing = f"the device is {life.status} as of milestone {stone.index}, {rfc3339(stone.time)}"
+    if life.history.owner is not None:
+        standing += f", owner {life.history.owner}"
+    return f"{standing}; --force posts it all the same"
+
+
+@contextlib.contextmanager
+def _progress() -> Iterator[Callable[[int, int], None]]:
+    """A bar on stderr while many blocks come, where a person looks."""
+    if not terminal.can_progress():
+        yield lambda _done, _of: None
+        return
+    from rich.console import Console
+    from rich.progress import Progress
+
+    with Progress(console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("blocks", total=None, visible=False)
+
+        def step(done: int, of: int) -> None:
+            bar.update(task, completed=done, total=of, visible=of >= _BAR_FROM)
+
+        yield step

@@ -1,0 +1,306 @@
+"""From a board with MicroPython to one that is enrolled, runs, and has signed.
+
+1. The agent's files, unless the board runs exactly these: its console says the digest.
+2. It starts: at its first start it makes its key.
+3. It proves the key, and gets its settings. A board of another owner gets nothing.
+4. Enrolment (`tallystick_host.enrol`), which puts the board into the enrolment file as its last step.
+5. It runs, and a record that it signed is looked at: the gateway's copy if a gateway is named, else the board's own count.
+
+A command that was cut short is repeated, and goes on where it was. Passwords are in no argument list, no message and no
+report; on the board they go in and do not come out.
+"""
+
+from __future__ import annotations
+
+import json
+import secrets
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+from tallystick import proof
+from tallystick.errors import TallystickError
+from tallystick.keys import PrivateKey
+from tallystick.message import Grant
+from tallystick_host import agent_files, enrol, files, label, source
+from tallystick_host.agent_files import AgentFiles
+from tallystick_host.boards import Board
+from tallystick_host.console import Console
+from tallystick_host.enrol import Enrolled, Settings
+from tallystick_host.enrolment import Enrolment
+from tallystick_host.errors import HostError, RefusedError, UndoneError
+from tallystick_host.question import AtSeq
+from tallystick_host.repl import Repl
+from tallystick_host.stages import Stages
+from tallystick_host.transport import SerialPort, VirtualBoard
+from tallystick_host.words import shown, shown_path
+
+__all__ = ["Authority", "Provisioned", "Wish", "provision"]
+
+RECORD_S: Final = 60.0  # until a record is signed and, with a gateway, in its log
+_PROBE_S: Final = 2.0  # for an agent that runs already
+_POLL_S: Final = 0.5
+_DEFAULT_SENSOR: Final = "tally.chip_sensor"
+
+
+@dataclass(frozen=True)
+class Authority:
+    """Who enrols: their keys stay in this process."""
+
+    owner: PrivateKey
+    issuer: PrivateKey
+    grant: Grant | None
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What is wanted for one board. Exactly one of `port` and `virtual`; `board` None: find out."""
+
+    enrolment_path: Path
+    settings: Settings
+    port: str | None = None
+    virtual: Path | None = None
+    board: Board | None = None
+    name: str | None = None
+    wifi_ssid: str | None = None
+    wifi_password: str | None = field(default=None, repr=False)
+    login_user: str | None = None
+    login_password: str | None = field(default=None, repr=False)
+    sensor: str | None = None
+    agent: Path | None = None
+    gateway_url: str | None = None
+    valid_days: int | None = None
+    labels: Path | None = None
+
+
+@dataclass
+class Provisioned:
+    """What became of it. `record`: the seq of a signed record that was looked at, and where."""
+
+    enrolled: Enrolled
+    files_written: int
+    digest: str
+    record: int | None = None
+    looked_at: str = ""
+    label: Path | None = None
+
+
+def provision(
+    wish: Wish,
+    authority: Authority,
+    stages: Stages,
+    keep: Callable[[Console], None] | None = None,
+) -> Provisioned:
+    """Do it. `keep`: gets the running board at the end, before we let go of it."""
+    written = 0
+    if wish.port is not None:
+        written = _files(wish, wish.port, stages)
+    transport: SerialPort | VirtualBoard = (
+        SerialPort(wish.port) if wish.port is not None else VirtualBoard(wish.virtual or Path())
+    )
+    try:
+        console = Console(transport)
+        stages.say("waiting", f"for {transport.name}")
+        console.wake()
+        info = _facts(console, "info")
+        result = _enrol(wish, authority, console, info, stages)
+        done = Provisioned(result, written, str(info.get("digest")))
+        _label(wish, done, stages)
+        if wish.settings.broker_host or _facts(console, "config").get("broker_host"):
+            enrol.start(console)
+            _look(wish, console, done, stages)
+        else:
+            result.notes.append("no broker is set: the board waits for it")
+        if keep is not None:
+            keep(console)
+        return done
+    finally:
+        transport.close()
+
+
+def _files(wish: Wish, port: str, stages: Stages) -> int:
+    """Step 1 and 2: how many files were written."""
+    given = None if wish.agent is None else agent_files.in_folder(wish.agent)
+    running = _running_digest(port)
+    if running is not None:
+        agent = given or _for_board(wish.board)
+        if agent is not None and agent.digest == running:
+            return 0
+    stages.say("preparing", f"{shown(port)}: which machine?")
+    repl = Repl(port)
+    architecture = repl.architecture()
+    board = wish.board
+    if board is not None and architecture not in board.architectures.values():
+        raise RefusedError(
+            f"the board's MicroPython is made for {architecture}, "
+            f"{board.id} has {' or '.join(board.architectures.values())}",
+            code="provision.board",
+            hint="is it another board than --board says?",
+        )
+    agent = given or agent_files.built(architecture)
+    if running == agent.digest:
+        repl.reset()
+        return 0
+    stages.say("writing", f"the agent, {len(agent.facts)} files")
+    written = repl.copy(agent, lambda path, number, count: None)
+    repl.reset()
+    return written
+
+
+def _for_board(board: Board | None) -> AgentFiles | None:
+    return None if board is None else agent_files.built(board.architecture)
+
+
+def _running_digest(port: str) -> str | None:
+    """The digest that an agent at `port` says, None if none answers soon."""
+    transport = SerialPort(port)
+    transport.start_s = _PROBE_S
+    try:
+        console = Console(transport)
+        console.wake()
+        return str(_facts(console, "info").get("digest"))
+    except HostError:
+        return None
+    finally:
+        transport.close()
+
+
+def _enrol(
+    wish: Wish, authority: Authority, console: Console, info: dict[str, Any], stages: Stages
+) -> Enrolled:
+    """Steps 3 and 4."""
+    enrolment = Enrolment.load(wish.enrolment_path, or_new=True)
+    done: list[str] = []
+    if "key" in info and info.get("owner") in (None, authority.owner.public.raw.hex()):
+        enrol.challenge(console, secrets.token_bytes(16))
+        done = _settings(wish, console, info)
+    stages.say("enrolling", str(info.get("id", "")))
+    result = enrol.enrol(
+        console,
+        enrolment,
+        owner=authority.owner,
+        issuer=authority.issuer,
+        grant=authority.grant,
+        settings=wish.settings,
+        name=wish.name,
+        valid_days=wish.valid_days,
+    )
+    result.done[:0] = done
+    return result
+
+
+def _settings(wish: Wish, console: Console, info: dict[str, Any]) -> list[str]:
+    """What enrolment does not set: network, login, sensor, light. What is right is not touched."""
+    present = _facts(console, "config")
+    done: list[str] = []
+    if wish.wifi_ssid is not None:
+        unknown = present.get("wifi_ssid") != wish.wifi_ssid or (
+            wish.wifi_password is not None and not present.get("wifi_password")
+        )
+        # a password cannot be compared: it is given again where the board does not get in with it
+        offline = wish.wifi_password is not None and not _facts(console, "status").get("connected")
+        if unknown or offline:
+            # as JSON: a network's name may have spaces
+            network = {"wifi_ssid": wish.wifi_ssid, "wifi_password": wish.wifi_password}
+            console.ask(f"set config {json.dumps(network)}")
+            done.append(f"network {shown(wish.wifi_ssid)}")
+    if wish.login_user is not None and (
+        present.get("broker_user") != wish.login_user or not present.get("broker_password")
+    ):
+        login = {"broker_user": wish.login_user, "broker_password": wish.login_password}
+        console.ask(f"set config {json.dumps(login)}")
+        done.append(f"login {shown(wish.login_user)}")
+    wanted = _board_settings(wish, present)
+    if wanted:
+        console.ask(f"set config {json.dumps(wanted)}")
+        done += [f"{name} {value}" for name, value in wanted.items()]
+        if "sensor" in wanted and info.get("state") != "waiting":
+            console.ask("reset")
+            console.wake()
+    return done
+
+
+def _board_settings(wish: Wish, present: dict[str, Any]) -> dict[str, object]:
+    """What the board's file says and the board does not know yet; a sensor that somebody chose stays."""
+    wanted: dict[str, object] = {}
+    board = wish.board
+    sensor = wish.sensor
+    if sensor is None and board is not None and present.get("sensor") == _DEFAULT_SENSOR:
+        sensor = board.sensor
+    if sensor is not None and present.get("sensor") != sensor:
+        wanted["sensor"] = sensor
+    if board is not None and "led" in board.pins and present.get("led_pin", 0) is None:
+        wanted |= {"led_pin": board.pins["led"], "led_active": board.led_active}
+    return wanted
+
+
+def _label(wish: Wish, done: Provisioned, stages: Stages) -> None:
+    if wish.labels is None:
+        return
+    device = done.enrolled.device
+    try:
+        wish.labels.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UndoneError(f"cannot make the folder {shown_path(wish.labels)!r}") from error
+    done.label = wish.labels / f"{device.id}.svg"
+    files.replace(done.label, label.svg(device).encode())
+    stages.say("label", shown_path(done.label))
+
+
+def _look(wish: Wish, console: Console, done: Provisioned, stages: Stages) -> None:
+    """Step 5. Not to have a record in time is an error of its own: the enrolment stands."""
+    stages.say("checking", "one signed record")
+    deadline = time.monotonic() + RECORD_S
+    status: dict[str, Any] = {}
+    while time.monotonic() < deadline:
+        status = _facts(console, "status")
+        signed = status.get("next")
+        if isinstance(signed, int) and signed > 0:
+            if wish.gateway_url is None:
+                done.record, done.looked_at = signed - 1, "board"
+                if status.get("upto") is None:
+                    done.enrolled.notes.append("signed, and not acknowledged by a gateway yet")
+                return
+            seq = _at_gateway(wish.gateway_url, done)
+            if seq is not None:
+                done.record, done.looked_at = seq, "gateway"
+                return
+        elif status.get("halted"):
+            break
+        time.sleep(_POLL_S)
+    why = status.get("halted") or status.get("link") or status.get("sensor") or status.get("state")
+    raise UndoneError(
+        f"enrolled, and no record of it was seen in {RECORD_S:.0f} s: the board says {shown(str(why))!r}",
+        code="provision.record",
+        hint="tally doctor looks for the reason; repeating the command is harmless",
+    )
+
+
+def _at_gateway(url: str, done: Provisioned) -> int | None:
+    """The seq of a record of this board in the gateway's log, its signature checked; None if there is none yet."""
+    device = done.enrolled.device
+    try:
+        parsed = proof.parse(source.from_gateway(url, device.id, AtSeq(0), not_before=False))
+    except HostError as error:
+        if error.code == "source.refused":
+            return None
+        raise
+    try:
+        for record in parsed.records:
+            record.signed.verify(device.key)
+    except TallystickError as error:
+        raise RefusedError(f"the gateway's record: {error.detail}", code=error.code) from error
+    return parsed.records[0].seq
+
+
+def _facts(console: Console, command: str) -> dict[str, Any]:
+    try:
+        facts = json.loads(console.ask(command))
+    except (ValueError, RecursionError) as error:
+        raise UndoneError(f"the answer to {command!r} is not JSON", code="console.form") from error
+    if not isinstance(facts, dict):
+        raise UndoneError(f"the answer to {command!r} is no JSON object", code="console.form")
+    return facts
+
