@@ -24,6 +24,8 @@ P, Y8 = 2**255 - 19, 0x05FC536D880238B13933C6D305ACDFD5F098EFF289F4C345B027B2C28
 BASE58 = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz"
 RECORD, POSSESSION, BLOCK, CREDENTIAL, EVER = 65000, 65001, 65006, 61, 2**40
 OPEN, READINGS, BEACON, EVENT, ROTATE = range(5)
+Keys = dict[str, bytes]  # by the name of the log or ledger
+Checks = dict[str, str]  # how each check of section 12 ended
 VERDICTS = {
     "failed": "TAMPERED",
     "undecided": "UNDECIDED",
@@ -103,7 +105,7 @@ class Milestone(Signed):  # section 8
         self.ledger, _, previous, self.first, self.size, self.root = self.body
         must(self.kind == 1 and self.parents[0] == previous and self.first < self.size)
 
-    def judged(self, ledgers: dict[str, bytes]) -> str:
+    def judged(self, ledgers: Keys) -> str:
         key = ledgers.get("tallystick-ledger/" + self.ledger.hex())
         return outcome(untrusted=not key, failed=key and not self.by(key))
 
@@ -126,16 +128,13 @@ def read_note(raw: bytes) -> tuple[str, int, bytes, bytes, list[tuple[str, bytes
     return origin, int(size), b64decode(root), f"{text}\n".encode(), lines
 
 
-def judge(
-    data: bytes, issuers: list[str], gateways: dict[str, bytes], ledgers: dict[str, bytes]
-) -> dict[str, str]:
+def judge(data: bytes, issuers: list[str], gateways: Keys, ledgers: Keys) -> Checks:
     # 1. proof.format
     magic, version, parts = decode(data)
     of = {n: [raw for kind, raw in parts if kind == n] for n in range(1, 13) if n != 7}
-    must((magic, version) == ("tally", 1))
+    must(magic == "tally" and version == 1 and len(of[8]) < 2 and len(of[11]) < 2)
     must([kind for kind, _ in parts] == [n for n in of for _ in of[n]])  # known, ascending
-    must(of[1] and len(of[4]) in (0, len(of[1])))
-    must(len(of[5] + of[6]) == 1 and len(of[8]) < 2 and len(of[11]) < 2)
+    must(of[1] and len(of[4]) in (0, len(of[1])) and len(of[5] + of[6]) == 1)
     records, opens, turns, links = ([Signed(raw, RECORD) for raw in of[n]] for n in (1, 2, 3, 10))
     walk = links + records
     for group, kinds in (walk, range(5)), (opens, [OPEN]), (turns, [ROTATE]):
@@ -154,10 +153,8 @@ def judge(
     said = credential.payload
     first, known = key_of(said[2]), said[1] in issuers
     late = milestone and not said[5] <= milestone.time < said.get(4, EVER)
-    out["device.credential"] = outcome(
-        failed=known and not credential.by(key_of(said[1])),
-        untrusted=not known or late or -65537 in said,
-    )
+    forged = known and not credential.by(key_of(said[1]))
+    out["device.credential"] = outcome(failed=forged, untrusted=not known or late or -65537 in said)
     # 3. device.key
     changes = {(r.seq + 1, r.body[1]): r for r in turns + walk if r.kind == ROTATE}
     cnf = said[8][1][-2] if 8 in said else first
@@ -171,8 +168,8 @@ def judge(
             header = cbor2.dumps({1: -19, 4: kid(key), 16: POSSESSION})
             named = cbor2.dumps([kid(first), by.seq, by.prev, by.time, -19, key])
             possessed = valid(key, by.body[2], cbor2.dumps(["Signature1", header, b"", named]))
-            forged = not by.by(old) or not possessed
-            out["device.key"] = outcome(undecided=by.kid != kid(old), failed=forged)
+            right = by.by(old) and possessed
+            out["device.key"] = outcome(undecided=by.kid != kid(old), failed=not right)
         periods.append((start, key))
     # 4. record.signature
     keys = {kid(key): key for _, key in periods}
@@ -184,20 +181,17 @@ def judge(
     replaced = {r for r, key in in_force.items() if r.kid != kid(key)}
     width = {r.seq: len(r.body[5]) for r in opens + walk if r.kind == OPEN}
     columns = [(r.body[0], len(r.body) - 2) for r in records if r.kind == READINGS]
-    wrong = [boot for boot, count in columns if width.get(boot, count) != count]
+    unlike = [boot for boot, count in columns if width.get(boot, count) != count]
     missing = [boot for boot, _ in columns if boot not in width]
-    aside = replaced & {*opens}
-    out["record.open"] = outcome(failed=wrong, undecided=missing, untrusted=aside)
+    out["record.open"] = outcome(failed=unlike, undecided=missing, untrusted=replaced & {*opens})
     # 6. chain.link, chain.gap, chain.fork
     genesis = sha256(b"tallystick/v1/genesis\n" + first).digest()
     spliced = walk[0].seq == 0 and (walk[0].prev, walk[0].kind) != (genesis, OPEN)
     pairs = [(a, b) for a, b in pairwise(walk) if a.seq + 1 == b.seq]
     broken = [{a.raw, b.raw} for a, b in pairs if b.prev != a.id]
     unopened = [b for a, b in pairs if a.kind == ROTATE and b.kind != OPEN]
-    out["chain.link"] = outcome(
-        failed=spliced or unopened or not all(pair <= good for pair in broken),
-        untrusted=broken or replaced & {*walk},
-    )
+    wrong = spliced or unopened or not all(pair <= good for pair in broken)
+    out["chain.link"] = outcome(failed=wrong, untrusted=broken or replaced & {*walk})
     given_up = [r.body[1:] for r in walk if r.kind == EVENT and r.body[0] in (1, 2)]
     upto, gap = walk[0].seq, False
     for start, end in sorted(given_up + [[r.seq, r.seq] for r in walk]):
@@ -235,31 +229,27 @@ def judge(
         whole = walk[-1].seq - walk[0].seq + 1 == len(walk) and out["chain.link"] == "ok"
         names = {OPEN: walk[0].body[7:8], BEACON: walk[0].body[:1]}.get(walk[0].kind)
         apart = milestone and milestone.ledger != before.ledger
+        useless = not whole or names != [[before.ledger, before.id]] or apart
         says = before.judged(ledgers)
         late = milestone and anchored == {"ok"} and before.time > milestone.time
-        out["time.window"] = outcome(
-            undecided=not whole or names != [[before.ledger, before.id]] or apart,
-            failed=says == "failed" or (says == "ok" and late),
-            untrusted=says != "ok",
-        )
+        fails = says == "failed" or (says == "ok" and late)
+        out["time.window"] = outcome(undecided=useless, failed=fails, untrusted=says != "ok")
     return out
 
 
-def verifier_keys(lines: list[str]) -> dict[str, bytes]:  # section 7
+def verifier_keys(lines: list[str]) -> Keys:  # section 7
     parts = [line.split("+", 2) for line in lines if line]
     return {name: b64decode(raw)[1:] for name, _, raw in parts}
 
 
-def verify(
-    data: bytes, issuers: list[str], gateways: list[str], ledgers: list[str]
-) -> dict[str, str]:
+def verify(data: bytes, issuers: list[str], gateways: list[str], ledgers: list[str]) -> Checks:
     try:
         return judge(data, issuers, verifier_keys(gateways), verifier_keys(ledgers))
     except MALFORMED:
         return {"proof.format": "undecided"}
 
 
-def verdict(checks: dict[str, str]) -> str:
+def verdict(checks: Checks) -> str:
     words = [word for result, word in VERDICTS.items() if result in checks.values()]
     return [*words, "VERIFIED"][0]
 

@@ -51,6 +51,10 @@ class Chain:
         upto = hal.blob(store, _UPTO, 8)
         self.upto = int.from_bytes(upto, "big") if upto else -1
         self._kept = self.upto
+        if head.next is not None and self.upto >= head.next:
+            # a cut in `settle`: the head went back, and the branch that was acknowledged is not ours any more
+            self.upto, self._kept = -1, -1 - _UPTO_STEP
+            self._advance(head.next - 1)
         self.reconcile()
         if hal.number(store, _HALT) and not self.halted:
             self.halted = "an acknowledgement contradicted the chain before the restart"
@@ -209,8 +213,11 @@ class Chain:
         if not self.halted or not told or hal.ticks_diff(hal.ticks_ms(), self._since) < SETTLE_MS:
             return False
         last = self.journal.last
-        if self.head.next is None and last is not None and self._id_at(told.upto) == told.id:
-            # Only the head was lost. Our records go on behind what the gateway has: none is signed again.
+        mine = self._id_at(told.upto)
+        older = last is not None and told.upto < self.journal.first
+        if self.head.next is None and last is not None and (mine == told.id or older):
+            # Only the head was lost. Our records go on, even where the gateway lacks some that have left: none
+            # is signed again.
             self.head.set(last + 1, self._id_at(last))
         else:
             self.head.set(told.upto + 1, told.id, (told.gateway, told.time))
@@ -228,10 +235,11 @@ class Chain:
     def make_room(self, time):
         """Drop the oldest segments while there is too little space; name those that nobody has."""
         while self._short() and self.journal.oldest() is not None:
-            first, last = self.journal.oldest()
+            last = self.journal.oldest()[1]
             if last > self.upto:
                 # signed before it is true: a cut in between leaves records that nobody misses
-                self.sign(record.event, time, record.PRUNED, (max(first, self.upto + 1), last))
+                # and from the first that nobody has: an earlier event of this kind may be among what leaves
+                self.sign(record.event, time, record.PRUNED, (self.upto + 1, last))
             self.journal.drop_oldest()
 
     def drop_acknowledged(self):

@@ -32,6 +32,7 @@ class Head:
         self._counter = 0
         self.next = None
         self.prev = None
+        self._born = bool(hal.number(store, _BORN))
         self.adopted = None  # (gateway id, time) while the record `adopted` is still to be signed
         for slot in _SLOTS:
             entry = hal.blob(store, slot, _BODY + 4)
@@ -41,6 +42,13 @@ class Head:
             if counter > self._counter:
                 self._counter, self.next, self.prev = counter, seq, prev
                 self.adopted = (gateway, time) if adopted else None
+        if self.next is not None and not hal.number(store, _BORN):
+            self._bear()  # the power went between the two entries of `begin`
+
+    def _bear(self):
+        """Remember for life that there is a chain."""
+        self._store.set_i32(_BORN, 1)
+        self._store.commit()
 
     def set(self, seq, prev, adopted=None):
         """Write the head durably; only then does the object say so."""
@@ -48,18 +56,20 @@ class Head:
         gateway, time = adopted or (bytes(8), 0)
         entry = pack(_LAYOUT, self._counter, seq, prev, 1 if adopted else 0, gateway, time)
         entry += crc32(entry).to_bytes(4, "big")
+        if seq and not self._born:
+            # with the first record, and before it is published: a cut in `begin` cannot leave it out
+            self._store.set_i32(_BORN, 1)
         self._store.set_blob(_SLOTS[self._counter & 1], entry)
         self._store.commit()
+        self._born = self._born or seq > 0
         self.next, self.prev, self.adopted = seq, prev, adopted
 
     def begin(self, prev):
         """Allow seq 0. Raises HeadError on a board that has, or has ever had, a chain."""
         if self.next is not None:
             raise HeadError("this board has a chain already")
-        if hal.number(self._store, _BORN):
+        if self._born:
             raise HeadError(
                 "this board has lost the head of its chain; an acknowledgement gives it back"
             )
         self.set(0, prev)
-        self._store.set_i32(_BORN, 1)
-        self._store.commit()

@@ -16,7 +16,7 @@ from binascii import crc32
 
 from micropython import const
 
-SEGMENT_BYTES = const(32768)
+SEGMENT_BYTES = const(8192)
 MAX_RECORD_BYTES = const(2048)
 _FRAME = const(6)
 _SUFFIX = ".log"
@@ -108,6 +108,8 @@ class Journal:
         full = self._size + _FRAME + length > SEGMENT_BYTES
         if self.last is None or full or seq != self.last + 1:
             self._close()
+            # a segment counts when its file is there: a flash that refuses it leaves no name without one
+            self._file = open(self._path(seq), "ab")
             self._starts.append(seq)
             self._size = 0
         if self._file is None:
@@ -167,6 +169,7 @@ class Journal:
             os.remove(self._path(self._starts[-1]))
             self._starts.pop()
         self.last = None
+        self._cursor = (None, 0, 0)
 
     def size(self):
         """Upper bound of the bytes on flash."""

@@ -65,7 +65,8 @@ def on_port(folder: Path, chip: str, *moods: str) -> Iterator[ChipOnPort]:
     try:
         deadline = time.monotonic() + 10
         while not port.exists():
-            assert process.poll() is None and time.monotonic() < deadline
+            assert process.poll() is None
+            assert time.monotonic() < deadline
             time.sleep(0.02)
         yield ChipOnPort(port, flash)
     finally:
@@ -76,8 +77,8 @@ def on_port(folder: Path, chip: str, *moods: str) -> Iterator[ChipOnPort]:
 def table(entries: tuple[tuple[str, int, int, int, int], ...] = PLAIN_TABLE) -> bytes:
     """A partition table, padded as in an image."""
     packed = b"".join(
-        struct.pack("<2sBBII16sI", b"\xaa\x50", type, subtype, offset, size, label.encode(), 0)
-        for label, type, subtype, offset, size in entries
+        struct.pack("<2sBBII16sI", b"\xaa\x50", kind, subtype, offset, size, label.encode(), 0)
+        for label, kind, subtype, offset, size in entries
     )
     return packed.ljust(0xC00, b"\xff")
 

@@ -205,7 +205,7 @@ class Mirror(http.server.ThreadingHTTPServer):
                 self.end_headers()
                 self.wfile.write(body or b"")
 
-            def log_message(self, format: str, *args: object) -> None:
+            def log_message(self, *args: object) -> None:
                 return
 
         super().__init__(("127.0.0.1", 0), Answer)

@@ -1,0 +1,290 @@
+"""From MicroPython to a device that signs: real mpremote, real agent, on virtual boards behind serial ports."""
+
+from __future__ import annotations
+
+import base64
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+
+from tallystick import did
+from tallystick.checkpoint import gateway_name
+from tallystick.keys import PrivateKey
+from tallystick.note import VerifierKey
+from tallystick_host import label, tray
+from tallystick_host.enrolment import Device
+from tallystick_host.errors import UseError
+from tests.host_tools import bare
+from tests.host_tools.bare import BareBoard, Bug, Tap
+from tests.host_tools.conftest import Ran, Tally
+from tests.parts import ROOT
+from tools.site import Site
+
+# twenty boards need some 50 s on two cores; the default run has fewer
+TRAY = int(os.environ.get("TALLY_TEST_TRAY", "6"))
+BROKER = ("--broker", "127.0.0.1:1")
+KEY = PrivateKey.generate().public
+GATEWAY = str(VerifierKey(gateway_name(KEY), KEY))
+PASSWORD = "correct horse battery"
+
+
+def provision(tally: Tally, board: BareBoard, *argv: str | Path) -> Ran:
+    more = ("--enrolment", "fleet.json", "--port", str(board.port), "--interval", "500")
+    return tally("provision", *more, "--gateway", GATEWAY, *BROKER, *argv)
+
+
+@pytest.mark.usefixtures("micropython64")
+def test_a_board_with_micropython_becomes_a_device(tally: Tally) -> None:
+    """Broken: the way from a board to a device has a step that somebody must know and do by hand."""
+    tally("init")
+    tally.write("password", PASSWORD + "\n")
+    wifi = ("--wifi", "Cold Store", "--wifi-password-file", "password")
+    with bare.boards(tally.cwd, 1) as (board,):
+        ran = provision(
+            tally,
+            board,
+            "--board",
+            "VIRTUAL",
+            "--name",
+            "one",
+            "--labels",
+            "labels",
+            "--json",
+            *wifi,
+        )
+        assert 0 == ran.status, ran.err
+        facts = json.loads(ran.out)
+        assert ("one", "board") == (facts["name"], facts["looked_at"])
+        assert facts["files_written"] > 20
+        assert facts["record"] >= 0
+        assert "network Cold Store" in facts["changed"]
+        assert "sensor virtual_sensor" in facts["changed"]
+        built = ROOT / "build" / "firmware" / "x64" / "tally" / "agent.mpy"
+        assert built.read_bytes() == (board.folder / "flash" / "tally" / "agent.mpy").read_bytes()
+        settings = json.loads((board.folder / "flash" / "config.json").read_text())
+        assert ("Cold Store", PASSWORD) == (settings["wifi_ssid"], settings["wifi_password"])
+        before = (tally.cwd / "fleet.json").read_bytes()
+        again = provision(tally, board, "--board", "VIRTUAL", "--name", "one", "--json")
+        assert (0, []) == (again.status, json.loads(again.out)["changed"]), again.err
+        assert 0 == json.loads(again.out)["files_written"]
+        assert "provisioned already; nothing changed" in again.err
+        assert before == (tally.cwd / "fleet.json").read_bytes()
+    devices = json.loads((tally.cwd / "fleet.json").read_text())["devices"]
+    assert [facts["id"]] == [one["id"] for one in devices]
+    picture = ElementTree.parse(tally.cwd / facts["label"]).getroot()
+    words = " ".join(picture.itertext())
+    assert facts["did"] in words
+    assert facts["id"] in words
+
+
+@pytest.mark.usefixtures("micropython64")
+def test_a_copy_that_broke_off_goes_on(tally: Tally) -> None:
+    """Broken: half an agent on a board stays there for ever, or starts."""
+    tally("init")
+    with bare.boards(tally.cwd, 1) as (board,):
+        argv = [sys.executable, "-m", "tallystick_host", "provision", "--enrolment", "fleet.json"]
+        argv += ["--port", str(board.port), *BROKER, "--interval", "500"]
+        running = subprocess.Popen(
+            argv, cwd=tally.cwd, env=tally.environment(), stderr=subprocess.DEVNULL
+        )
+        flash = board.folder / "flash"
+        deadline = time.monotonic() + 60
+        while len(list(flash.glob("tally/*.mpy"))) < 3:
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+        running.send_signal(signal.SIGINT)
+        assert 130 == running.wait(20)
+        assert not (flash / "main.py").exists()
+        assert not (tally.cwd / "fleet.json").exists()
+        written = len(list(flash.glob("tally/*.mpy")))
+        # power is cut in the middle of the next file, and a stranger left a file of his own
+        (flash / "tally" / "keys.mpy").write_bytes(b"half")
+        (flash / "tally" / "stranger.py").write_text("print('I am here')\n")
+        board.unplug()
+        board.plug()
+        board.wait()
+        ran = provision(tally, board, "--json")
+        assert 0 == ran.status, ran.err
+        facts = json.loads(ran.out)
+        assert 0 < facts["files_written"] <= 60 - written
+        assert not (flash / "tally" / "stranger.py").exists()
+        assert b"half" != (flash / "tally" / "keys.mpy").read_bytes()
+
+
+@pytest.mark.usefixtures("micropython64")
+def test_another_board_than_was_said(tally: Tally) -> None:
+    """Broken: code for an Xtensa chip is put onto a RISC-V one."""
+    tally("init")
+    with bare.boards(tally.cwd, 1) as (board,):
+        ran = provision(tally, board, "--board", "ESP32_GENERIC_C3")
+    assert 1 == ran.status
+    assert (
+        "the board's MicroPython is made for x64, ESP32_GENERIC_C3 has rv32imc (provision.board)"
+    ) in ran.err
+    assert not (board.folder / "nvs.json").exists()
+
+
+@pytest.mark.usefixtures("micropython64")
+def test_a_tray_of_boards_with_two_that_fail(tally: Tally) -> None:
+    """Broken: one bad board in a tray stops the rest, is not named, or is enrolled by half."""
+    tally("init")
+    with bare.boards(tally.cwd, TRAY) as boards:
+        boards[1].unplug()  # no board in its place
+        boards[2].unplug()  # a port, and something on it that is no board
+        boards[2].port.symlink_to("/dev/null")
+        lines = [f"{board.port},tank-{n},VIRTUAL" for n, board in enumerate(boards)]
+        path = tally.write("tray.csv", "port,name,board\n" + "\n".join(lines) + "\n")
+        common = ("--enrolment", "fleet.json", "--interval", "500", *BROKER)
+        gateway = ("--gateway", GATEWAY)
+        ran = tally("provision", "--tray", path, *common, *gateway)
+        assert 1 == ran.status
+        assert "Traceback" not in ran.err
+        rows = list(csv.DictReader(ran.out.splitlines()))
+        assert TRAY == len(rows)
+        failed = {row["name"]: row["reason"] for row in rows if row["result"] == "failed"}
+        assert {"tank-1", "tank-2"} == set(failed), ran.err
+        assert "cannot open the port" in failed["tank-1"]
+        assert failed["tank-2"]
+        assert f"{TRAY - 2} of {TRAY} boards done" in ran.err
+        devices = json.loads((tally.cwd / "fleet.json").read_text())["devices"]
+        done = {f"tank-{n}" for n in range(TRAY)} - set(failed)
+        assert done == {one["name"] for one in devices}
+        boards[2].port.unlink()
+        for board in boards[1:3]:
+            board.plug()
+        for board in boards[1:3]:
+            board.wait()
+        ran = tally("provision", "--tray", "tray.csv.report.csv", *common, "--json")
+        assert 0 == ran.status, ran.err
+        results = [json.loads(line) for line in ran.out.splitlines()]
+        assert {"done"} == {one["result"] for one in results}
+        # only what was left to do was done
+        assert {"tank-1", "tank-2"} == {
+            line.split(":")[0] for line in ran.err.splitlines() if ": enrolling" in line
+        }
+    devices = json.loads((tally.cwd / "fleet.json").read_text())["devices"]
+    assert {f"tank-{n}" for n in range(TRAY)} == {one["name"] for one in devices}
+    assert TRAY == len({one["id"] for one in devices})
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("name\nx\n", "has no column port or virtual"),
+        ("port,colour\na,red\n", "unknown column 'colour'"),
+        ("port,virtual\na,b\n", "line 2: one of port and virtual is needed"),
+        ("port,name\na,x\nb,x\n", "has the name 'x' twice"),
+        ("port,name\na,x\na,y\n", "has the port 'a' twice"),
+        ("port,name\na\n", "line 2: not 2 columns"),
+        ("port,batch\na,many\n", "batch 'many' is no number"),
+        ("port\n", "has no boards"),
+        ("port,name\na,0123456789abcdef\n", "it reads like an id"),
+    ],
+)
+def test_a_tray_that_is_wrong(tmp_path: Path, text: str, said: str) -> None:
+    """Broken: a slip in a spreadsheet is found with half of the boards done."""
+    path = tmp_path / "tray.csv"
+    path.write_text(text)
+    with pytest.raises(UseError) as raised:
+        tray.read(path)
+    assert said in raised.value.detail
+
+
+def test_a_name_in_a_label_is_only_a_name() -> None:
+    """Broken: a board's name breaks the picture, or puts something of its own into it."""
+    device = Device(did.did_key(KEY), "<b>&", b"")
+    root = ElementTree.fromstring(label.svg(device))
+    texts = [one.text for one in root.iter("{http://www.w3.org/2000/svg}text")]
+    assert ["<b>&", device.id] == texts
+
+
+def forms(secret: bytes) -> list[bytes]:
+    """How bytes may be written on a wire or in a file."""
+    return [
+        secret,
+        secret.hex().encode(),
+        secret.hex().upper().encode(),
+        base64.b64encode(secret).rstrip(b"="),
+        base64.urlsafe_b64encode(secret).rstrip(b"="),
+        repr(list(secret)).encode()[1:-1],
+        repr(secret)[2:-1].encode(),
+    ]
+
+
+@pytest.mark.usefixtures("micropython64")
+def test_the_private_key_never_leaves_the_board(tally: Tally) -> None:
+    """Broken: the one promise that everything stands on."""
+    with Site(tally.cwd / "site") as site:
+        site.make_keys()
+        site.start_services()
+        tally.home = site.home
+        tally.write("password", PASSWORD)
+        with bare.boards(tally.cwd, 1) as (board,):
+            bug = Bug(board.port, tally.cwd / "bugged.tty")
+            tap = Tap(site.broker.port)
+            try:
+                argv = ["provision", "--enrolment", str(site.enrolment), "--port", str(bug.link)]
+                argv += ["--board", "VIRTUAL", "--broker", tap.address, "--json"]
+                argv += ["--gateway", site.gateway_line, "--gateway-url", site.gateway_url]
+                argv += ["--wifi", "Shed", "--wifi-password-file", "password"]
+                argv += ["--interval", "500", "--labels", "labels"]
+                process = subprocess.Popen(
+                    [sys.executable, "-m", "tallystick_host", *argv],
+                    cwd=tally.cwd,
+                    env=tally.environment(),
+                    stdout=subprocess.PIPE,
+                    stderr=subprocess.PIPE,
+                )
+                arguments = bytearray()
+                while process.poll() is None:
+                    arguments += _arguments(process.pid)
+                    time.sleep(0.02)
+                out, err = process.communicate()
+            finally:
+                bug.close()
+                tap.close()
+            assert 0 == process.returncode, err.decode()
+            facts = json.loads(out)
+            assert "gateway" == facts["looked_at"]
+            seed = board.seed
+            heard = bytes(bug.heard)
+    # the wire, what was said, and every argument list
+    places = {"wire": heard, "stdout": out, "stderr": err, "arguments": bytes(arguments)}
+    places["mqtt"] = bytes(tap.heard)
+    # the ears are open: the public key is on the wire, and records are on their way to the gateway
+    assert did.public_key(facts["did"]).raw.hex().encode() in places["wire"]
+    assert f"tallystick/v1/{facts['id']}/up".encode() in places["mqtt"]
+    assert b"mpremote" in places["arguments"]
+    assert b"challenge" in places["wire"]
+    # every file on the host: keys and logs of the site, the gateway's store, what mosquitto keeps
+    for path in tally.cwd.rglob("*"):
+        if path.is_file() and not path.is_relative_to(board.folder):
+            places[str(path)] = path.read_bytes()
+    assert len(places) > 15
+    for place, data in places.items():
+        for form in forms(seed):
+            assert form not in data, f"the private key is in {place}"
+    # a password goes to the board, and nowhere else
+    for place in ("stdout", "stderr", "arguments", "mqtt"):
+        assert PASSWORD.encode() not in places[place]
+
+
+def _arguments(pid: int) -> bytes:
+    """The argument lists of a process and its children, as every user of the machine can read them."""
+    found = bytearray()
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            fields = (folder / "stat").read_text().rpartition(") ")[2].split()
+            if int(folder.name) == pid or int(fields[1]) == pid:
+                found += (folder / "cmdline").read_bytes()
+        except OSError:
+            continue
+    return bytes(found)
