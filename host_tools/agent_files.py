@@ -94,5 +94,7 @@ def _build(architecture: str) -> AgentFiles:
     folder, _, digest = done.stdout.strip().rpartition("  ")
     found = in_folder(Path(folder))
     if found.digest != digest:
-        raise UndoneError("the compiled agent is not what its builder says", hint="repeat the command")
+        raise UndoneError(
+            "the compiled agent is not what its builder says", hint="repeat the command"
+        )
     return found

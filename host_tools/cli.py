@@ -22,8 +22,20 @@ from tallystick_host.words import shown_path
 __all__ = ["main", "tally"]
 
 _COMMANDS: Final = (
-    *("init", "policy", "boards", "devices", "firmware", "flash", "enrol", "grant"),
+    *(
+        "init",
+        "policy",
+        "boards",
+        "devices",
+        "firmware",
+        "flash",
+        "provision",
+        "up",
+        "enrol",
+        "grant",
+    ),
     *("prove", "verify", "inspect", "issuer", "credential", "device"),
+    *("logs", "doctor", "simulate"),
 )
 EXIT_USE: Final = 2
 EXIT_UNDONE: Final = 5

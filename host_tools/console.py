@@ -12,9 +12,10 @@ board that says nothing in time ends in an error, never in a wait. The console w
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
 from tallystick_host import limits
 from tallystick_host.errors import UndoneError
@@ -74,7 +75,7 @@ class Console:
         self,
         transport: Transport,
         answer_s: float = limits.CONSOLE_ANSWER_S,
-        heard: Callable[[str], None] = lambda line: None,
+        heard: Callable[[str], None] = lambda _: None,
     ) -> None:
         self.transport = transport
         self._heard = heard
@@ -106,6 +107,18 @@ class Console:
     def ask(self, command: str) -> str:
         """The answer to `command`: what follows OK. `BoardRefusedError` for ERROR, `UndoneError` for none in time."""
         return self._ask(command, time.monotonic() + self._answer_s)
+
+    def facts(self, command: str) -> dict[str, Any]:
+        """The answer to `command` as the JSON object that it must be."""
+        try:
+            facts = json.loads(self.ask(command))
+        except (ValueError, RecursionError) as error:
+            raise UndoneError(
+                f"the answer to {command!r} is not JSON", code="console.form"
+            ) from error
+        if not isinstance(facts, dict):
+            raise UndoneError(f"the answer to {command!r} is no JSON object", code="console.form")
+        return facts
 
     def _ask(self, command: str, deadline: float) -> str:
         # of a command only its words: what follows them is long

@@ -14,12 +14,11 @@ behind ours.
 
 from __future__ import annotations
 
-import json
 import secrets
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from tallystick import credential, did, message
 from tallystick.errors import KeyRefusedError, TallystickError
@@ -60,8 +59,10 @@ class Enrolled:
     notes: list[str] = field(default_factory=list)
 
 
-def challenge(console: Console, nonce: bytes) -> Challenge:
-    """Have the board sign `nonce` (16 bytes), and check that it is this board's own, fresh signature."""
+def challenge(console: Console, nonce: bytes, device: bytes | None = None) -> Challenge:
+    """Have the board sign `nonce` (16 bytes), and check that it is this board's own, fresh signature. `device`: the id
+    of a board whose key may be another one than its first by now.
+    """
     answer = console.ask(f"challenge {nonce.hex()}")
     try:
         raw = bytes.fromhex(answer)
@@ -83,7 +84,7 @@ def challenge(console: Console, nonce: bytes) -> Challenge:
         signed.signed.verify(signed.key)
     except TallystickError as error:
         raise RefusedError(f"the board's answer: {error.detail}", code=error.code) from error
-    if signed.device != signed.key.kid:
+    if signed.device != (device or signed.key.kid):
         raise RefusedError("the board signs for another id than its key's", code="challenge.device")
     # stops an answer that was recorded earlier, or made for somebody else, from standing in for the board
     if signed.nonce != nonce:
@@ -103,7 +104,7 @@ def enrol(
     valid_days: int | None = None,
 ) -> Enrolled:
     """Enrol the board at `console` and save `enrolment`; the board is left as it was if something is refused early."""
-    info = _facts(console, "info")
+    info = console.facts("info")
     if "key" not in info:
         fault = shown(str(info.get("fault", "unknown")))
         raise UndoneError(f"the board did not come up: {fault}", code="board.fault")
@@ -175,21 +176,10 @@ def _record(path: Path, known: Device | None, grant: Grant | None, result: Enrol
 
 def start(console: Console) -> bool:
     """Let the board run if it is complete and waits; True if it was told to."""
-    if _facts(console, "info").get("state") != "waiting":
+    if console.facts("info").get("state") != "waiting":
         return False
     console.ask("run")
     return True
-
-
-def _facts(console: Console, command: str) -> dict[str, Any]:
-    answer = console.ask(command)
-    try:
-        facts = json.loads(answer)
-    except (ValueError, RecursionError) as error:
-        raise UndoneError(f"the answer to {command!r} is not JSON", code="console.form") from error
-    if not isinstance(facts, dict):
-        raise UndoneError(f"the answer to {command!r} is no JSON object", code="console.form")
-    return facts
 
 
 def _credential(
@@ -217,7 +207,7 @@ def _apply(console: Console, settings: Settings, result: Enrolled) -> None:
     wanted = settings.wanted()
     if not wanted:
         return
-    present = _facts(console, "config")
+    present = console.facts("config")
     changed = {name for name, value in wanted.items() if present.get(name) != value}
     if changed & {"broker_host", "broker_port"}:
         console.ask(f"set broker {settings.broker_host} {settings.broker_port}")

@@ -72,7 +72,7 @@ class Esptool:
         board: Board | None = None,
         last: bool = False,
         may_differ: bool = False,
-        heard: Callable[[str], None] = lambda line: None,
+        heard: Callable[[str], None] = lambda _: None,
     ) -> Ended:
         """Run one command; raises what its failure means. `may_differ`: status 2 of verify-flash is an answer."""
         words = ["--chip", chip, "--port", self.port]
@@ -239,19 +239,18 @@ def _failure(ended: Ended, port: str, board: Board | None) -> HostError:
             code="port.open",
             hint=PERMISSION_HINT,
         )
-    if "Could not open" in text or "could not open port" in text:
+    # a port that was there a moment ago was pulled out, and esptool looked for it again
+    if "Connected to" not in text and ("Could not open" in text or "could not open port" in text):
         return UndoneError(
             f"cannot open the port {name!r}",
             code="port.open",
             hint="tally devices lists the ports; close any monitor that has it open",
         )
     fatal = [line.split(_FATAL, 1)[1] for line in ended.lines if _FATAL in line]
-    broken = any(
-        word in text.lower() for word in ("serial exception", "input/output error", "disconnected")
-    )
+    words = ("serial exception", "input/output error", "disconnected", "could not open")
     reason = shown(fatal[-1] if fatal else ended.lines[-1] if ended.lines else "no word of why")
     return UndoneError(
-        f"{name} broke off" if broken and not fatal else f"esptool: {reason}",
+        f"{name} broke off" if any(w in text.lower() for w in words) else f"esptool: {reason}",
         code="flash.broken",
-        hint="nothing of the board's identity was touched; check cable and plug, and repeat the command",
+        hint="check cable and plug, and repeat the command: key and records are not what it writes",
     )

@@ -9,8 +9,8 @@
     0x9000         nvs: in the file FF, on a board its key and the head of its chain
     0x10000        the program
 
-Between its parts the file is padded with FF. Written as it is, the padding goes over nvs and the board's key is gone: so
-only the parts are written, and never a partition that holds data (`parts`).
+Between its parts the file is padded with FF. Written as it is, the padding goes over nvs and the board's key is gone:
+so only the parts are written, and never a partition that holds data (`parts`).
 """
 
 from __future__ import annotations
@@ -81,11 +81,11 @@ def partitions(table: bytes) -> tuple[Partition, ...]:
     """The entries of a partition table; none if these bytes are no table."""
     found = []
     for at in range(0, len(table) - _ENTRY.size + 1, _ENTRY.size):
-        magic, type, subtype, offset, size, label, _ = _ENTRY.unpack_from(table, at)
+        magic, kind, subtype, offset, size, label, _ = _ENTRY.unpack_from(table, at)
         if magic != _ENTRY_MAGIC:
             break
         text = shown(label.split(b"\0")[0].decode("ascii", "replace"))
-        found.append(Partition(text, type, subtype, offset, size))
+        found.append(Partition(text, kind, subtype, offset, size))
     return tuple(found)
 
 

@@ -1,8 +1,8 @@
 """The folder of MicroPython images: `tally firmware fetch` fills it, `tally flash` takes from it by the board's name.
 
-Files keep the names that they have where they come from, `ESP32_GENERIC_C3-20250911-v1.26.1.bin`: board, date, version. An
-image is taken only if its SHA-256 is the one that the person gave, or that stands in `SHA256SUMS` beside it; of one that was
-fetched without either, the hash is shown and kept, and changes are noticed from then on.
+Files keep the names that they have where they come from, `ESP32_GENERIC_C3-20250911-v1.26.1.bin`: board, date,
+version. An image is taken only if its SHA-256 is the one that the person gave, or that stands in `SHA256SUMS` beside
+it; of one that was fetched without either, the hash is shown and kept, and changes are noticed from then on.
 """
 
 from __future__ import annotations

@@ -9,6 +9,7 @@ from functools import lru_cache
 
 from tallystick import policy, verify
 from tallystick.body import Event, EventCode
+from tallystick.jcs import Object
 from tallystick.proof import Proof
 from tallystick.record import Record
 from tallystick.verdict import Check, Outcome, Verdict
@@ -34,15 +35,18 @@ def judge(
     given: Sequence[ProofFile],
     trusted: policy.Policy,
     step: Callable[[], None] = lambda: None,
+    lists: Sequence[Object] = (),
 ) -> Iterator[Judged]:
-    """The verdict on each file, in order. `step` is called twice a file, once when it was read and once when judged."""
+    """The verdict on each file, in order. `step` is called twice a file, once when it was read and once when judged;
+    `lists` are status lists at hand.
+    """
     forks = _forks(given, step) if len(given) > 1 else {}
     for file in given:
         loaded = file.load()
         if isinstance(loaded, Check):
             yield Judged(file, Verdict((loaded,)), None)
         else:
-            yield Judged(file, _verdict(given, loaded, trusted, forks), loaded)
+            yield Judged(file, _verdict(given, loaded, trusted, forks, lists), loaded)
         step()
 
 
@@ -67,6 +71,7 @@ def _verdict(
     proof: Proof,
     trusted: policy.Policy,
     forks: Mapping[bytes, Fork],
+    lists: Sequence[Object],
 ) -> Verdict:
     here = [
         forks[kid]
@@ -74,9 +79,9 @@ def _verdict(
         if kid in forks and forks[kid].key == key
     ]
     if not here:
-        return verify.verify(proof, trusted)
+        return verify.verify(proof, trusted, lists)
     pairs = tuple((fork.first, fork.second) for fork in here)
-    verdict = verify.verify(dataclasses.replace(proof, forks=proof.forks + pairs), trusted)
+    verdict = verify.verify(dataclasses.replace(proof, forks=proof.forks + pairs), trusted, lists)
     checks = tuple(
         dataclasses.replace(check, detail="; ".join(_where(fork, given) for fork in here))
         if check.code == _FORK and check.result is Outcome.UNTRUSTED

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from tallystick import did, statement
 from tallystick.cose import Signer
+from tallystick.limits import ACCEPT_WITHIN_S
 from tallystick.policy import Issuer, Policy
 from tallystick.statement import Effect, History, StatementKind, Status
 from tallystick_host.errors import UndoneError, UseError
@@ -34,6 +35,14 @@ class Life:
     def status(self) -> Status:
         """Its standing."""
         return self.history.status
+
+    @property
+    def offered_to(self) -> str | None:
+        """Who may accept it, as of the newest milestone."""
+        took = [one.time for one in self.history.effects if one.took]
+        if not took or self.view.newest.time - took[-1] > ACCEPT_WITHIN_S:
+            return None
+        return self.history.offered_to
 
     @property
     def inspection(self) -> Effect | None:
@@ -119,6 +128,7 @@ def _replay(device: str, view: View, issuer: Issuer | None) -> Life:
     for one in view.said:
         if one.statement.device != device:
             continue
-        missing = missing or history.misses(one.statement)
+        # out of all blocks none can be missing, whatever one of them says of the one before it
+        missing = missing or (not view.complete and history.misses(one.statement))
         history.apply(one.statement, one.position, one.milestone.time)
     return Life(device, issuer, history, view, missing)

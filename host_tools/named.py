@@ -30,7 +30,9 @@ def named(text: str, enrolment_path: Path | None) -> Named:
     """The device that `text` means; `UseError` if it means none."""
     if text.startswith("did:"):
         id = record.device_id(did.public_key(did_of(text))).hex()
-        return _enrolled(id, enrolment_path) or Named(id, text)
+        enrolled = _enrolled(id, enrolment_path)
+        # an id is a hint: another key may have the same one
+        return enrolled if enrolled is not None and enrolled.did == text else Named(id, text)
     if re.fullmatch("[0-9a-f]{16}", text):
         return _enrolled(text, enrolment_path) or Named(text, None)
     if enrolment_path is None:

@@ -1,8 +1,8 @@
 """Serial ports: which there are, which board may be at each, and which one is meant.
 
 A port is meant by its name (`/dev/ttyUSB0`, `COM5`), by the short words of mpremote (`u0` is /dev/ttyUSB0, `a0`
-/dev/ttyACM0, `c5` COM5), by a board's USB serial number (`id:0123ABCD`), or not at all (`auto`): then it must be the only
-one that fits. The numbers on USB say which bridge is on the board, not which board: several boards may fit one port.
+/dev/ttyACM0, `c5` COM5), by a board's USB serial number (`id:0123ABCD`), or not at all (`auto`): then it must be the
+only one that fits. The numbers on USB say which bridge is on the board, not which board: several may fit one port.
 """
 
 from __future__ import annotations

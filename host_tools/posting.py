@@ -16,7 +16,7 @@ from tallystick.cose import Signer
 from tallystick.errors import TallystickError
 from tallystick.policy import Policy
 from tallystick.receipt import Receipt, State
-from tallystick.statement import StatementKind
+from tallystick.statement import Effect, StatementKind
 from tallystick_host import files, ledger_client, ledger_view, lifecycle, policy_file, terminal
 from tallystick_host.errors import RefusedError, UndoneError, UseError
 from tallystick_host.home import Home
@@ -57,12 +57,12 @@ class Asked:
 
 @dataclass(frozen=True)
 class Posted:
-    """What was said, and what became of it."""
+    """What was said, and what became of it. `effect`: what it did, None while no milestone has confirmed it."""
 
     said: statement.Statement
     receipt: Receipt
     life: Life
-    refused: str
+    effect: Effect | None
 
     def facts(self) -> dict[str, object]:
         """For `--json`."""
@@ -77,16 +77,24 @@ class Posted:
             "state": self.receipt.state.name.lower(),
             "position": None if proven is None else proven.position,
             "milestone": None if proven is None else proven.milestone.index,
-            "objection": self.refused or None,
+            "took": None if self.effect is None else self.effect.took,
+            "detail": None if self.effect is None else self.effect.detail,
         }
 
-    def say(self, *, as_json: bool) -> None:
-        """Print it."""
+    @property
+    def exit_status(self) -> int:
+        """1 if it is confirmed and changed nothing."""
+        return 0 if self.effect is None or self.effect.took else 1
+
+    def say(self, *, as_json: bool) -> int:
+        """Print it; the exit status."""
         if self.receipt.state is State.ATTACHED:
             terminal.talk("attached; it takes effect with the next milestone (--wait waits for it)")
+        if self.effect is not None and not self.effect.took:
+            terminal.warning(f"confirmed, and without effect: {self.effect.detail}")
         if as_json:
             terminal.json_line(self.facts())
-            return
+            return self.exit_status
         where = self.receipt.confirmed
         state = (
             "attached"
@@ -94,6 +102,7 @@ class Posted:
             else f"confirmed at {where.position} by milestone {where.milestone.index}"
         )
         terminal.data(f"{self.said.kind.name.lower()}  {self.life.device}  {state}")
+        return self.exit_status
 
 
 def asked_options(command: F) -> F:
@@ -166,6 +175,7 @@ def asked(
 ) -> Asked:
     """The options of `asked_options`, read."""
     found = named(device, enrolment_path)
+    trusted = policy_file.read(policy_path or home.policy_path)
     issuer = found.issuer
     if held_path is not None:
         try:
@@ -175,13 +185,17 @@ def asked(
                 f"{shown_path(held_path)!r}: {error.detail}", code=error.code
             ) from error
         issuer = held.issuer
-        if held.device_key.kid.hex() != found.id:
+        if held.device_key.kid.hex() != found.id or found.did not in (None, held.subject):
             raise UseError(f"{shown_path(held_path)!r} is the credential of {held.subject}")
-    trusted = policy_file.read(policy_path or home.policy_path)
+        named_issuer = trusted.issuer(issuer)
+        if named_issuer is not None:
+            # stops a seller from choosing whose statements count
+            held.signed.verify(named_issuer.key)
     return Asked(home, found, ledger_url, trusted, issuer)
 
 
 def post(
+    asked: Asked,
     life: Life,
     signer: Signer,
     kind: StatementKind,
@@ -202,8 +216,18 @@ def post(
         )
     if reason:
         terminal.warning(f"it will have no effect: {reason}")
+    said = statement.parse(raw)
     receipt = ledger_client.post(at, life.view.ledger, raw, wait=wait)
-    return Posted(statement.parse(raw), receipt, life, reason)
+    return Posted(said, receipt, life, _effect(asked, life, receipt))
+
+
+def _effect(asked: Asked, life: Life, receipt: Receipt) -> Effect | None:
+    """What the confirmed statement did: somebody else's may have come before it."""
+    if receipt.confirmed is None:
+        return None
+    new = None if life.issuer is None else life.issuer.did
+    effects = asked.life(complete=False, new=new).history.effects
+    return next((one for one in effects if one.position == receipt.confirmed.position), None)
 
 
 def _hint(life: Life) -> str:

@@ -46,7 +46,7 @@ def run(
     name: str,
     argv: Sequence[str],
     *,
-    heard: Callable[[str], None] = lambda line: None,
+    heard: Callable[[str], None] = lambda _: None,
     timeout_s: float = limits.PROGRAM_S,
 ) -> Ended:
     """Run the Python program `name` to its end; `heard` gets each line as it comes."""

@@ -4,7 +4,7 @@
 2. It starts: at its first start it makes its key.
 3. It proves the key, and gets its settings. A board of another owner gets nothing.
 4. Enrolment (`tallystick_host.enrol`), which puts the board into the enrolment file as its last step.
-5. It runs, and a record that it signed is looked at: the gateway's copy if a gateway is named, else the board's own count.
+5. It runs, and a record that it signed is looked at: the gateway's copy if one is named, else the board's own count.
 
 A command that was cut short is repeated, and goes on where it was. Passwords are in no argument list, no message and no
 report; on the board they go in and do not come out.
@@ -91,9 +91,10 @@ def provision(
     wish: Wish,
     authority: Authority,
     stages: Stages,
-    keep: Callable[[Console], None] | None = None,
+    keep: Callable[[Console, Provisioned], None] | None = None,
+    heard: Callable[[str], None] = lambda _: None,
 ) -> Provisioned:
-    """Do it. `keep`: gets the running board at the end, before we let go of it."""
+    """Do it. `keep` gets the running board at the end, before we let go of it; `heard` its talk."""
     written = 0
     if wish.port is not None:
         written = _files(wish, wish.port, stages)
@@ -101,20 +102,20 @@ def provision(
         SerialPort(wish.port) if wish.port is not None else VirtualBoard(wish.virtual or Path())
     )
     try:
-        console = Console(transport)
+        console = Console(transport, heard=heard)
         stages.say("waiting", f"for {transport.name}")
         console.wake()
-        info = _facts(console, "info")
+        info = console.facts("info")
         result = _enrol(wish, authority, console, info, stages)
         done = Provisioned(result, written, str(info.get("digest")))
         _label(wish, done, stages)
-        if wish.settings.broker_host or _facts(console, "config").get("broker_host"):
+        if wish.settings.broker_host or console.facts("config").get("broker_host"):
             enrol.start(console)
             _look(wish, console, done, stages)
         else:
             result.notes.append("no broker is set: the board waits for it")
         if keep is not None:
-            keep(console)
+            keep(console, done)
         return done
     finally:
         transport.close()
@@ -144,7 +145,7 @@ def _files(wish: Wish, port: str, stages: Stages) -> int:
         repl.reset()
         return 0
     stages.say("writing", f"the agent, {len(agent.facts)} files")
-    written = repl.copy(agent, lambda path, number, count: None)
+    written = repl.copy(agent)
     repl.reset()
     return written
 
@@ -160,7 +161,7 @@ def _running_digest(port: str) -> str | None:
     try:
         console = Console(transport)
         console.wake()
-        return str(_facts(console, "info").get("digest"))
+        return str(console.facts("info").get("digest"))
     except HostError:
         return None
     finally:
@@ -193,14 +194,14 @@ def _enrol(
 
 def _settings(wish: Wish, console: Console, info: dict[str, Any]) -> list[str]:
     """What enrolment does not set: network, login, sensor, light. What is right is not touched."""
-    present = _facts(console, "config")
+    present = console.facts("config")
     done: list[str] = []
     if wish.wifi_ssid is not None:
         unknown = present.get("wifi_ssid") != wish.wifi_ssid or (
             wish.wifi_password is not None and not present.get("wifi_password")
         )
         # a password cannot be compared: it is given again where the board does not get in with it
-        offline = wish.wifi_password is not None and not _facts(console, "status").get("connected")
+        offline = wish.wifi_password is not None and not console.facts("status").get("connected")
         if unknown or offline:
             # as JSON: a network's name may have spaces
             network = {"wifi_ssid": wish.wifi_ssid, "wifi_password": wish.wifi_password}
@@ -254,18 +255,19 @@ def _look(wish: Wish, console: Console, done: Provisioned, stages: Stages) -> No
     stages.say("checking", "one signed record")
     deadline = time.monotonic() + RECORD_S
     status: dict[str, Any] = {}
+    newest: int | None = None
     while time.monotonic() < deadline:
-        status = _facts(console, "status")
+        status = console.facts("status")
         signed = status.get("next")
         if isinstance(signed, int) and signed > 0:
+            newest = signed - 1 if newest is None else newest
             if wish.gateway_url is None:
-                done.record, done.looked_at = signed - 1, "board"
+                done.record, done.looked_at = newest, "board"
                 if status.get("upto") is None:
                     done.enrolled.notes.append("signed, and not acknowledged by a gateway yet")
                 return
-            seq = _at_gateway(wish.gateway_url, done)
-            if seq is not None:
-                done.record, done.looked_at = seq, "gateway"
+            if _at_gateway(wish.gateway_url, done, newest):
+                done.record, done.looked_at = newest, "gateway"
                 return
         elif status.get("halted"):
             break
@@ -278,29 +280,21 @@ def _look(wish: Wish, console: Console, done: Provisioned, stages: Stages) -> No
     )
 
 
-def _at_gateway(url: str, done: Provisioned) -> int | None:
-    """The seq of a record of this board in the gateway's log, its signature checked; None if there is none yet."""
+def _at_gateway(url: str, done: Provisioned, seq: int) -> bool:
+    """Has the gateway's log record `seq` of this board? The signature of what it shows is checked."""
     device = done.enrolled.device
     try:
-        parsed = proof.parse(source.from_gateway(url, device.id, AtSeq(0), not_before=False))
+        parsed = proof.parse(source.from_gateway(url, device.id, AtSeq(seq), not_before=False))
     except HostError as error:
         if error.code == "source.refused":
-            return None
+            return False
         raise
     try:
         for record in parsed.records:
-            record.signed.verify(device.key)
+            if record.signed.kid == device.key.kid:
+                record.signed.verify(device.key)
+            else:
+                done.enrolled.notes.append("its key was rotated: tally verify checks its records")
     except TallystickError as error:
         raise RefusedError(f"the gateway's record: {error.detail}", code=error.code) from error
-    return parsed.records[0].seq
-
-
-def _facts(console: Console, command: str) -> dict[str, Any]:
-    try:
-        facts = json.loads(console.ask(command))
-    except (ValueError, RecursionError) as error:
-        raise UndoneError(f"the answer to {command!r} is not JSON", code="console.form") from error
-    if not isinstance(facts, dict):
-        raise UndoneError(f"the answer to {command!r} is no JSON object", code="console.form")
-    return facts
-
+    return [seq] == [record.seq for record in parsed.records]

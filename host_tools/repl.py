@@ -2,7 +2,7 @@
 
 Rules
 * `resume` always: a soft reset would start nothing that we need and can lose what a running agent holds.
-* What is copied is compared first: a file that is there already is not written again, so that an interrupted copy goes on.
+* What is copied is compared first: a file that is there already is not written again; an interrupted copy goes on.
 * Nothing is read from a board but its records and what files it has. Its key is not a file, and never asked for.
 """
 
@@ -11,7 +11,6 @@ from __future__ import annotations
 import json
 import re
 import tempfile
-from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
@@ -103,8 +102,8 @@ class Repl:
         number = int(match[1]) >> _MPY_ARCHITECTURE if match else 0
         return _ARCHITECTURES[number] if number < len(_ARCHITECTURES) else "none"
 
-    def copy(self, agent: AgentFiles, heard: Callable[[str, int, int], None]) -> int:
-        """Make the board's agent `agent`; `heard` gets path, number, count. How many files were written.
+    def copy(self, agent: AgentFiles) -> int:
+        """Make the board's agent `agent`; how many files were changed.
 
         main.py comes last: a board whose copy broke off does not start half an agent.
         """
@@ -121,8 +120,7 @@ class Repl:
         if folders:
             self._exec(_MAKE % (folders,))
         argv: list[str] = []
-        for number, path in enumerate(missing, start=1):
-            heard(path, number, len(missing))
+        for path in missing:
             argv += ["fs", "cp", "-f", str(agent.folder / path), f":{path}", "+"]
         if argv:
             self._run(argv[:-1])

@@ -90,7 +90,7 @@ def check_facts(life: Life) -> dict[str, object]:
         "detail": sentence(life),
         "issuer": None if life.issuer is None else life.issuer.did,
         "owner": life.history.owner,
-        "offered_to": life.history.offered_to,
+        "offered_to": life.offered_to,
         "inspected": None
         if seen is None
         else {

@@ -1,14 +1,16 @@
 """The issuer's status lists, and the book which place in them belongs to whose credential.
 
-`status.json` in the home folder is the book: ``{"version": 1, "lists": {"1": {"base"}}, "places": [{"list", "index",
-"did", "issued"}, ...]}``. The lists are what is hosted: `web/status/<n>/suspension` and `.../revocation`, two for each
-number, each a verifiable credential.
+`status.json` in the home folder is the book: ``{"version": 1, "lists": {"1": {"base", "issuer"}}, "places": [{"list",
+"index", "did", "issued", "suspension", "revocation"}, ...]}``. The lists are what is hosted, two for each number, each
+a verifiable credential: `web/status/<n>/suspension` and `web/status/<n>/revocation`.
 
 Rules
 * A place is in the book, on the disk, before a credential names it; no place is given twice.
 * Places are drawn by lot: a list does not say who was enrolled when.
 * A list keeps its name for life. After `tally issuer did-web` new credentials get a new list under the new name.
-* Each file is replaced as one. Revocation is never taken back.
+* The book says what is set; the lists are made from it. A list that was lost, changed or put back from a backup comes
+  right with the next change, and never clears anyone.
+* Each file is replaced as one, the book first. Revocation is never taken back.
 """
 
 from __future__ import annotations
@@ -25,10 +27,9 @@ from tallystick import data_integrity, did_document, jcs, status_list
 from tallystick import limits as library_limits
 from tallystick.credential import StatusReference
 from tallystick.errors import TallystickError
-from tallystick.keys import PrivateKey
 from tallystick.status_list import ENTRIES, Purpose, StatusList, StatusListCredential
 from tallystick_host import files, limits
-from tallystick_host.errors import UndoneError
+from tallystick_host.errors import HostError, UndoneError
 from tallystick_host.home import Home
 from tallystick_host.issuer import Issuer
 from tallystick_host.words import shown_path
@@ -67,7 +68,7 @@ class StatusBook:
             while index in used:
                 index = secrets.randbelow(ENTRIES)
             entry = {"list": number, "index": index, "did": device, "issued": int(time.time())}
-            table["places"].append(entry)
+            table["places"].append({**entry, **dict.fromkeys(map(str, Purpose), False)})
             self._save(table)
         return Place(StatusReference(number, index), device, table["lists"][str(number)]["base"])
 
@@ -88,34 +89,20 @@ class StatusBook:
         ]
 
     def mark(self, places: list[Place], purpose: Purpose, value: bool) -> list[Path]:
-        """Set the bits of `places` in the lists of `purpose`, or take them back; the files that changed."""
-        changed: list[Path] = []
+        """Set the bits of `places` for `purpose`, or take them back; the lists that changed."""
+        if purpose is Purpose.REVOCATION and not value:
+            raise UndoneError("a revocation is never taken back", code="status.revoked")
+        wanted = {(one.reference.list, one.reference.index) for one in places}
         with files.locked(self._path):
-            for number in sorted({one.reference.list for one in places}):
-                held = self.read(number, purpose)
-                indices = [one.reference.index for one in places if one.reference.list == number]
-                if all(held.list.get(index) == value for index in indices):
-                    continue
-                for index in indices:
-                    held.list.set(index, value)
-                # a list never goes back in time, whatever our clock does
-                moment = max(int(time.time()), held.valid_from)
-                self._write(held.list, held.id, held.issuer, moment)
-                changed.append(self.path(number, purpose))
-        return changed
-
-    def read(self, number: int, purpose: Purpose) -> StatusListCredential:
-        """Our own list as it stands on the disk; refused if it is not as we signed it."""
-        path = self.path(number, purpose)
-        found, given = read_list(path)
-        try:
-            # stops a list that somebody changed on the disk from being signed by us
-            data_integrity.verify(given, self._issuer.key.public)
-        except TallystickError as error:
-            raise UndoneError(f"{shown_path(path)!r}: {error.detail}", code=error.code) from error
-        if (found.number, found.purpose) != (number, purpose):
-            raise UndoneError(f"{shown_path(path)!r} is another list", code="status.list")
-        return found
+            table = self._load()
+            for entry in table["places"]:
+                if (entry["list"], entry["index"]) in wanted:
+                    entry[purpose] = value
+            self._save(table)
+            numbers = sorted({number for number, _ in wanted})
+            return [
+                self.path(one, purpose) for one in numbers if self._bring_up(table, one, purpose)
+            ]
 
     def path(self, number: int, purpose: Purpose) -> Path:
         """Where a list lies, as below its base on the web."""
@@ -131,24 +118,47 @@ class StatusBook:
         number = max(numbers, default=0) + 1
         if number > library_limits.STATUS_LISTS:
             raise UndoneError("all status lists of this issuer are full", code="status.full")
-        table["lists"][str(number)] = {"base": self._issuer.base}
+        table["lists"][str(number)] = {"base": self._issuer.base, "issuer": self._issuer.did}
         for purpose in Purpose:
-            id = status_list.list_id(self._issuer.base, number, purpose)
-            self._write(StatusList(), id, self._issuer.did, int(time.time()))
+            self._bring_up(table, number, purpose)
         return number
 
-    def _write(self, bits: StatusList, id: str, issuer: str, moment: int) -> None:
-        key: PrivateKey = self._issuer.key
+    def _bring_up(self, table: dict[str, Any], number: int, purpose: Purpose) -> bool:
+        """Make the list what the book says, unless it is that already; was it changed?"""
+        bits = StatusList()
+        for entry in table["places"]:
+            if entry["list"] == number and entry[purpose]:
+                bits.set(entry["index"])
+        path = self.path(number, purpose)
+        about = table["lists"][str(number)]
+        id = status_list.list_id(about["base"], number, purpose)
+        moment = int(time.time())
+        held = self._held(path, id)
+        if held is not None:
+            if held.list.encode() == bits.encode():
+                return False
+            # a list never goes back in time, whatever our clock does
+            moment = max(moment, held.valid_from)
         signed = data_integrity.sign(
-            key,
-            status_list.document(bits, id, issuer, moment),
-            method=did_document.method_id(issuer, key.public),
+            self._issuer.key,
+            status_list.document(bits, id, about["issuer"], moment),
+            method=did_document.method_id(about["issuer"], self._issuer.key.public),
             created=moment,
         )
-        read = status_list.parse(signed)
-        path = self.path(read.number, read.purpose)
         files.make_private(path.parent)
         files.replace(path, jcs.canonical(signed) + b"\n")
+        return True
+
+    def _held(self, path: Path, id: str) -> StatusListCredential | None:
+        """Our own list as it lies there; None if there is none, or it is not as we signed it."""
+        if not path.exists():
+            return None
+        try:
+            found, given = read_list(path)
+            data_integrity.verify(given, self._issuer.key.public)
+        except (HostError, TallystickError):
+            return None
+        return found if found.id == id else None
 
     def _load(self) -> dict[str, Any]:
         if not self._path.exists():
@@ -185,9 +195,11 @@ def _is_place(entry: Any) -> bool:
         and type(entry["list"]) is int
         and type(entry["index"]) is int
         and 0 <= entry["index"] < ENTRIES
+        and all(isinstance(entry[purpose], bool) for purpose in Purpose)
     )
 
 
 def _is_list(entry: tuple[Any, Any]) -> bool:
     name, about = entry
-    return name.isascii() and name.isdigit() and isinstance(about["base"], str)
+    texts = isinstance(about["base"], str) and isinstance(about["issuer"], str)
+    return texts and name.isascii() and name.isdigit()

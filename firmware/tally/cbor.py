@@ -13,9 +13,9 @@ from micropython import const
 
 _MAX_DEPTH = const(4)  # an acknowledgement needs 3
 _MAX_ITEMS = const(96)  # an acknowledgement with 16 missing ranges has 60
-ARRAY = const(4)
-BYTES = const(2)
-NULL = const(0xF6)
+_ARRAY = const(4)
+_BYTES = const(2)
+_NULL = const(0xF6)
 
 
 class CborError(Exception):
@@ -46,17 +46,17 @@ def head(out, major, number):
 def put(out, value):
     """Append the encoding of an int, bytes, None or list (tuple) to the bytearray `out`."""
     if value is None:
-        out.append(NULL)
+        out.append(_NULL)
     elif isinstance(value, int):
         if value < 0:
             head(out, 1, -1 - value)
         else:
             head(out, 0, value)
     elif isinstance(value, (bytes, bytearray)):
-        head(out, BYTES, len(value))
+        head(out, _BYTES, len(value))
         out.extend(value)
     else:
-        head(out, ARRAY, len(value))
+        head(out, _ARRAY, len(value))
         for item in value:
             put(out, item)
 
@@ -98,17 +98,17 @@ class _Reader:
         if self.items > _MAX_ITEMS or depth > _MAX_DEPTH:
             raise CborError("too many or too deep")
         first = self.take(1)[0]
-        if first == NULL:
+        if first == _NULL:
             return None
         major = first >> 5
-        if major > ARRAY or major == 3:
+        if major > _ARRAY or major == 3:
             raise CborError("type not allowed here")
         number = self.number(first & 31)
         if major == 0:
             return number
         if major == 1:
             return -1 - number
-        if major == BYTES:
+        if major == _BYTES:
             return bytes(self.take(number))
         if number > _MAX_ITEMS:
             raise CborError("too many or too deep")

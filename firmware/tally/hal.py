@@ -1,7 +1,8 @@
 """The one file that touches hardware: clock, radio, flash, non-volatile storage, randomness.
 
 Rules
-* Nothing else of the agent imports `machine`, `network` or `esp32`.
+* Nothing else of the agent imports `machine`, `network` or `esp32`, but for sensors and the Ethernet port (lan.py),
+  which few boards have.
 * Time leaves this file as Unix seconds. The ports count from 1970 or from 2000: `gmtime(0)` says which.
 * The clock counts as set from 2026 on; a board that was just powered says 2000. A guess runs for the dates of
   certificates only: whoever asks for the time hears that it is not set.
@@ -217,21 +218,3 @@ class Radio:
     def refused(self):
         """Whether the network does not take the password."""
         return self._refusal is not None and self._station.status() == self._refusal
-
-
-def lan(arguments):
-    """The Ethernet port. arguments: of the setting `lan_args`; pins by number, the PHY by its name in `network`.
-    Raises OSError where there is no such port."""
-    import network
-
-    facts = {}
-    for name, value in arguments.items():
-        if name in ("mdc", "mdio", "power", "ref_clk", "reset"):
-            value = machine.Pin(value)
-        elif isinstance(value, str):
-            value = getattr(network, value, None)
-        facts[name] = value
-    try:
-        return network.LAN(**facts)
-    except (AttributeError, TypeError, ValueError) as error:
-        raise OSError("no Ethernet: %r" % error) from None

@@ -42,13 +42,6 @@ class Head:
             if counter > self._counter:
                 self._counter, self.next, self.prev = counter, seq, prev
                 self.adopted = (gateway, time) if adopted else None
-        if self.next is not None and not hal.number(store, _BORN):
-            self._bear()  # the power went between the two entries of `begin`
-
-    def _bear(self):
-        """Remember for life that there is a chain."""
-        self._store.set_i32(_BORN, 1)
-        self._store.commit()
 
     def set(self, seq, prev, adopted=None):
         """Write the head durably; only then does the object say so."""

@@ -7,7 +7,7 @@
 
 import gc
 
-from tally import hal, sha512
+from tally import ed25519, hal, sha512
 from tally.console import Console
 
 
@@ -26,8 +26,14 @@ def bring_up():
     return board, Agent(board), None
 
 
-def lamp(config):
-    """The LED, None on a board without one."""
+def lamp(board):
+    """The LED, None on a board without one, or whose settings cannot be read."""
+    from tally.config import Config, ConfigError
+
+    try:
+        config = Config() if board is None else board.config
+    except (ConfigError, OSError):
+        return None
     if config["led_pin"] is None:
         return None
     from tally.led import Led
@@ -38,13 +44,14 @@ def lamp(config):
 def live():
     board, agent, fault = bring_up()
     console = Console(board, agent, fault)
-    light = None
+    light = lamp(board)
     if board is not None:
         print("# tallystick %s on %s" % (board.device.hex(), hal.board_name()))
         console.run = board.config.complete() and board.trust.owner is not None
-        light = lamp(board.config)
+    # what only the start needed: the self-tests, and the Python that native code stands in for
+    del ed25519.self_test, sha512._known_answer
     if sha512.NATIVE:
-        del sha512._compress  # the same in Python, for builds that cannot run native code
+        del sha512._compress
     gc.collect()
     gc.threshold(16384)  # signing leaves much behind; collected early, it does not scatter the heap
     while True:
@@ -54,5 +61,5 @@ def live():
         if console.run:
             agent.step(console.busy())
         if light is not None:
-            light.show(agent.light())
+            light.show("fault" if agent is None else agent.light())
         hal.sleep_ms(10)

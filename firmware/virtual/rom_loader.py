@@ -4,18 +4,18 @@ It is a simulator. It lets the real `esptool` flash a file that stands for a chi
 tried, taught and tested on a table without boards. It speaks the serial protocol that Espressif documents
 (docs.espressif.com, esptool, "Serial Protocol"); nothing that it stores is ever run.
 
-    python firmware/virtual/rom_loader.py --chip esp32c3 --pty /tmp/chip --flash chip.bin
-    esptool --port /tmp/chip write-flash 0x0 ESP32_GENERIC_C3-20250911-v1.26.1.bin
+    python firmware/virtual/rom_loader.py --chip esp32c3 --pty ./chip --flash chip.bin
+    esptool --port ./chip write-flash 0x0 ESP32_GENERIC_C3-20250911-v1.26.1.bin
 
 How a session goes
 1. The host knocks with SYNC until the ROM answers, eight times.
 2. It reads registers to learn which chip this is. The three chips differ in nothing but these tables.
-3. It loads a program of its own, the stub, into RAM and starts it: the chip says OHAI, and from then on answers with two
-   bytes of status instead of four. (Our stub is this program: what the host loads is thrown away.)
+3. It loads a program of its own, the stub, into RAM and starts it: the chip says OHAI, and from then on answers with
+   two bytes of status instead of four. (Our stub is this program: what the host loads is thrown away.)
 4. It erases, writes in blocks (as one zlib stream, if that is shorter), and asks for the MD5 of what it wrote.
 
 Rules
-* Flash is flash: erasing gives FF in whole sectors, writing clears bits and sets none. Whoever forgets to erase sees it.
+* Flash is flash: erasing gives FF in whole sectors, writing clears bits and sets none. Who forgets to erase sees it.
 * What was written is in the file at once: killing this process is a power cut.
 * A SYNC begins anew in ROM mode, as the reset before it does on a board: a pseudo-terminal has no reset line.
 
@@ -76,8 +76,8 @@ class UnpluggedError(Exception):
 class Chip:
     """What tells one chip from another. `registers`: address -> value; others read as 0.
 
-    `chip_id` is None on the first ESP32, whose ROM has no such command. `spi`: base of the flash controller, `answer`: where
-    it puts what the flash said.
+    `chip_id` is None on the first ESP32, whose ROM has no such command. `spi`: base of the flash controller,
+    `answer`: where it puts what the flash said.
     """
 
     name: str
@@ -367,7 +367,9 @@ def main() -> int:
     parser = argparse.ArgumentParser(description="Play an ESP32 in download mode (a simulator).")
     parser.add_argument("--chip", choices=sorted(CHIPS), required=True)
     parser.add_argument("--pty", type=Path, metavar="LINK", required=True, help="name of the port")
-    parser.add_argument("--flash", type=Path, metavar="FILE", required=True, help="the chip's flash")
+    parser.add_argument(
+        "--flash", type=Path, metavar="FILE", required=True, help="the chip's flash"
+    )
     parser.add_argument("--mib", type=int, default=4, help="size of a new flash; 4")
     parser.add_argument("--mood", action="append", default=[], help="what goes wrong; see above")
     arguments = parser.parse_args()

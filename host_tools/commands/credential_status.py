@@ -117,7 +117,7 @@ def _add(
         wait: bool,
         policy_path: Path | None,
         as_json: bool,
-    ) -> None:
+    ) -> int:
         if (ledger_url is None) != (broker is None):
             raise UseError("--ledger and --broker go together")
         at = None if broker is None else ledger_client.broker(broker, user, password_file)
@@ -148,10 +148,9 @@ def _add(
                     "posted": None if posted is None else posted.facts(),
                 }
             )
-            return
+            return 0 if posted is None else posted.exit_status
         terminal.data(f"{name}  {subject}  {plural(len(places), 'credential')}")
-        if posted is not None:
-            posted.say(as_json=False)
+        return 0 if posted is None else posted.say(as_json=False)
 
 
 def _post(
@@ -164,7 +163,7 @@ def _post(
     wait: bool,
 ) -> Posted:
     life = asked.life(complete=False)
-    return posting.post(life, signer.key, kind, args, at=at, wait=wait, force=False)
+    return posting.post(asked, life, signer.key, kind, args, at=at, wait=wait, force=False)
 
 
 def _places(book: StatusBook, device: Named) -> tuple[str, list[Place]]:

@@ -15,6 +15,7 @@ from tallystick.cose import Signer
 from tallystick.errors import TallystickError
 from tallystick.statement import Effect, StatementKind, Status
 from tallystick_host import files, ledger_client, lifecycle, posting, terminal
+from tallystick_host.commands.device_rotate import rotate
 from tallystick_host.errors import UndoneError, UseError
 from tallystick_host.home import Home, read_key
 from tallystick_host.lifecycle import Life
@@ -67,9 +68,12 @@ def command() -> None:
     tally device report-stolen cold-room-3 --enrolment fleet.json \\
                  --ledger http://ledger.local:8081 --broker broker.local:1883
 
-    Exit status: 0 done or active, 1 refused, 2 wrong use, 4 suspended, stolen or retired, 5 unknown or could not be
-    done.
+    Exit status: 0 done or active, 1 refused or confirmed without effect, 2 wrong use, 4 suspended, stolen or retired, 5
+    unknown or could not be done.
     """
+
+
+command.add_command(rotate)
 
 
 def _asked(home: Home, given: _Common) -> Asked:
@@ -83,7 +87,7 @@ def _asked(home: Home, given: _Common) -> Asked:
     )
 
 
-def _say(home: Home, given: _Common, compose: Callable[[Life], _Said]) -> None:
+def _say(home: Home, given: _Common, compose: Callable[[Life], _Said]) -> int:
     """Look at the device, compose the statement with the right key, and post it."""
     at = ledger_client.broker(given["broker"], given["user"], given["password_file"])
     for exposed in home.exposed():
@@ -99,10 +103,11 @@ def _say(home: Home, given: _Common, compose: Callable[[Life], _Said]) -> None:
     signer = chosen or said.signer
     if signer is None:
         raise UseError("no key to sign with", hint="tally init makes keys, --key FILE names one")
+    args = list(said.args)
     posted = posting.post(
-        life, signer, said.kind, list(said.args), at=at, wait=given["wait"], force=given["force"]
+        asked, life, signer, said.kind, args, at=at, wait=given["wait"], force=given["force"]
     )
-    posted.say(as_json=given["as_json"])
+    return posted.say(as_json=given["as_json"])
 
 
 def _command(name: str) -> Callable[[Callable[..., Any]], Any]:
@@ -127,7 +132,7 @@ def _either(home: Home, kind: StatementKind) -> Callable[[Life], _Said]:
 
 @_command("register")
 @click.option("--owner", metavar="DID", help="Whose it is; default: this home folder's owner.")
-def register(home: Home, owner: str | None, **given: Unpack[_Common]) -> None:
+def register(home: Home, owner: str | None, **given: Unpack[_Common]) -> int:
     """Register DEVICE to its first owner. By the issuer; the first statement of a device.
 
     \b
@@ -135,12 +140,14 @@ def register(home: Home, owner: str | None, **given: Unpack[_Common]) -> None:
                  --ledger http://ledger.local:8081 --broker broker.local:1883
     """
     name = did.did_key(home.owner().public) if owner is None else did_of(owner)
-    _say(home, given, lambda _: _Said(StatementKind.REGISTERED, _issuer(home), (name.encode(),)))
+    return _say(
+        home, given, lambda _: _Said(StatementKind.REGISTERED, _issuer(home), (name.encode(),))
+    )
 
 
 @_command("transfer")
 @click.option("--to", "buyer", required=True, metavar="DID", help="The new owner.")
-def transfer(home: Home, buyer: str, **given: Unpack[_Common]) -> None:
+def transfer(home: Home, buyer: str, **given: Unpack[_Common]) -> int:
     """Offer DEVICE to a new owner. By the owner; nothing changes until the new owner accepts, within 30 days.
 
     \b
@@ -148,23 +155,23 @@ def transfer(home: Home, buyer: str, **given: Unpack[_Common]) -> None:
                  --ledger http://ledger.local:8081 --broker broker.local:1883
     """
     name = did_of(buyer).encode()
-    _say(home, given, lambda _: _Said(StatementKind.TRANSFERRED, _owner(home), (name,)))
+    return _say(home, given, lambda _: _Said(StatementKind.TRANSFERRED, _owner(home), (name,)))
 
 
 @_command("accept")
-def accept(home: Home, **given: Unpack[_Common]) -> None:
+def accept(home: Home, **given: Unpack[_Common]) -> int:
     """Accept DEVICE after its transfer. By the new owner, with the owner.key of his own home folder.
 
     \b
     tally device accept did:key:z6Mk... --ledger http://ledger.local:8081 \\
                  --broker broker.local:1883
     """
-    _say(home, given, lambda _: _Said(StatementKind.ACCEPTED, _owner(home)))
+    return _say(home, given, lambda _: _Said(StatementKind.ACCEPTED, _owner(home)))
 
 
 @_command("suspend")
 @click.option("--reason", required=True, help="Stands in the ledger for everyone to read.")
-def suspend(home: Home, reason: str, **given: Unpack[_Common]) -> None:
+def suspend(home: Home, reason: str, **given: Unpack[_Common]) -> int:
     """Suspend DEVICE: records anchored from now on are UNTRUSTED, until it is resumed. By the issuer.
 
     \b
@@ -172,51 +179,51 @@ def suspend(home: Home, reason: str, **given: Unpack[_Common]) -> None:
                  --ledger http://ledger.local:8081 --broker broker.local:1883
     """
     words = _text(reason)
-    _say(home, given, lambda _: _Said(StatementKind.SUSPENDED, _issuer(home), (words,)))
+    return _say(home, given, lambda _: _Said(StatementKind.SUSPENDED, _issuer(home), (words,)))
 
 
 @_command("resume")
-def resume(home: Home, **given: Unpack[_Common]) -> None:
+def resume(home: Home, **given: Unpack[_Common]) -> int:
     """Resume a suspended DEVICE. By the issuer.
 
     \b
     tally device resume cold-room-3 --enrolment fleet.json \\
                  --ledger http://ledger.local:8081 --broker broker.local:1883
     """
-    _say(home, given, lambda _: _Said(StatementKind.RESUMED, _issuer(home)))
+    return _say(home, given, lambda _: _Said(StatementKind.RESUMED, _issuer(home)))
 
 
 @_command("report-stolen")
-def report_stolen(home: Home, **given: Unpack[_Common]) -> None:
+def report_stolen(home: Home, **given: Unpack[_Common]) -> int:
     """Report DEVICE as stolen: records anchored from now on are UNTRUSTED. By the owner or the issuer.
 
     \b
     tally device report-stolen cold-room-3 --enrolment fleet.json \\
                  --ledger http://ledger.local:8081 --broker broker.local:1883
     """
-    _say(home, given, _either(home, StatementKind.STOLEN))
+    return _say(home, given, _either(home, StatementKind.STOLEN))
 
 
 @_command("recover")
-def recover(home: Home, **given: Unpack[_Common]) -> None:
+def recover(home: Home, **given: Unpack[_Common]) -> int:
     """Report a stolen DEVICE as recovered: it stands as before the theft. By the owner or the issuer.
 
     \b
     tally device recover cold-room-3 --enrolment fleet.json \\
                  --ledger http://ledger.local:8081 --broker broker.local:1883
     """
-    _say(home, given, _either(home, StatementKind.RECOVERED))
+    return _say(home, given, _either(home, StatementKind.RECOVERED))
 
 
 @_command("retire")
-def retire(home: Home, **given: Unpack[_Common]) -> None:
+def retire(home: Home, **given: Unpack[_Common]) -> int:
     """Retire DEVICE for good; no statement after it has effect. By the owner or the issuer.
 
     \b
     tally device retire cold-room-3 --enrolment fleet.json \\
                  --ledger http://ledger.local:8081 --broker broker.local:1883
     """
-    _say(home, given, _either(home, StatementKind.RETIRED))
+    return _say(home, given, _either(home, StatementKind.RETIRED))
 
 
 @_command("inspect")
@@ -229,7 +236,7 @@ def retire(home: Home, **given: Unpack[_Common]) -> None:
     metavar="FILE",
     help="The inspector's credential (CWT).",
 )
-def inspect(home: Home, result: str, credential_path: Path, **given: Unpack[_Common]) -> None:
+def inspect(home: Home, result: str, credential_path: Path, **given: Unpack[_Common]) -> int:
     """Record an inspection of DEVICE. By an inspector: --key is his, --credential what the issuer gave him.
 
     \b
@@ -245,12 +252,12 @@ def inspect(home: Home, result: str, credential_path: Path, **given: Unpack[_Com
             f"{shown_path(credential_path)!r}: {error.detail}", code=error.code
         ) from error
     words = _text(result)
-    _say(home, given, lambda _: _Said(StatementKind.INSPECTED, _owner(home), (words, raw)))
+    return _say(home, given, lambda _: _Said(StatementKind.INSPECTED, _owner(home), (words, raw)))
 
 
 @_command("replace")
 @click.option("--by", "successor", required=True, metavar="DID", help="The device that takes over.")
-def replace(home: Home, successor: str, **given: Unpack[_Common]) -> None:
+def replace(home: Home, successor: str, **given: Unpack[_Common]) -> int:
     """Retire DEVICE in favour of another one, after a lost key for instance. By the issuer.
 
     \b
@@ -258,7 +265,7 @@ def replace(home: Home, successor: str, **given: Unpack[_Common]) -> None:
                  --ledger http://ledger.local:8081 --broker broker.local:1883
     """
     name = did_of(successor).encode()
-    _say(home, given, lambda _: _Said(StatementKind.REPLACED, _issuer(home), (name,)))
+    return _say(home, given, lambda _: _Said(StatementKind.REPLACED, _issuer(home), (name,)))
 
 
 _QUICK = click.option(
@@ -355,8 +362,8 @@ def _standing(life: Life) -> Iterator[str]:
         ["issuer", "-" if life.issuer is None else life.issuer.name or life.issuer.did],
         ["owner", life.history.owner or "-"],
     ]
-    if life.history.offered_to is not None:
-        rows.append(["offered to", f"{life.history.offered_to}, who has not accepted"])
+    if life.offered_to is not None:
+        rows.append(["offered to", f"{life.offered_to}, who has not accepted"])
     if seen is None:
         rows.append(["inspected", "never"])
     else:

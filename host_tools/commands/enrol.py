@@ -17,7 +17,7 @@ from tallystick_host.home import Home
 from tallystick_host.transport import SerialPort, VirtualBoard
 from tallystick_host.words import shown_path
 
-__all__ = ["command"]
+__all__ = ["broker_address", "command"]
 
 
 @click.command("enrol")
@@ -86,7 +86,7 @@ def command(
     if grant is not None:
         # stops a file of another owner from giving our boards its gateway
         grant.signed.verify(owner.public)
-    settings = Settings(*_broker(broker), interval_ms=interval, batch=batch)
+    settings = Settings(*broker_address(broker), interval_ms=interval, batch=batch)
     checked = None if name is None else check_name(name)
     transport = VirtualBoard(virtual) if virtual is not None else SerialPort(port or "")
     try:
@@ -133,7 +133,8 @@ def command(
     terminal.data(f"{result.device.id}  {result.device.did}  {result.device.name or '-'}")
 
 
-def _broker(text: str | None) -> tuple[str | None, int | None]:
+def broker_address(text: str | None) -> tuple[str | None, int | None]:
+    """Host and port of HOST:PORT; `UseError` if it is none."""
     if text is None:
         return None, None
     host, colon, port = text.rpartition(":")

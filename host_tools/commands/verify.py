@@ -14,6 +14,7 @@ from tallystick_host import policy_file, proof_files, sentence, terminal
 from tallystick_host.enrolment import Enrolment
 from tallystick_host.home import Home
 from tallystick_host.judgement import Judged, judge
+from tallystick_host.status_book import read_list
 from tallystick_host.words import columns, plural, rfc3339, shown
 
 __all__ = ["command", "facts"]
@@ -37,6 +38,14 @@ _BAR_FROM = 20  # files
     type=click.Path(path_type=Path),
     help="To call boards by their names.",
 )
+@click.option(
+    "--status-list",
+    "list_paths",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="A status list of the issuer; may be repeated.",
+)
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a file, one a line.")
 @click.option("-q", "--quiet", is_flag=True, help="Nothing but the exit status.")
 @click.option("-v", "--verbose", is_flag=True, help="Each record as well.")
@@ -46,6 +55,7 @@ def command(
     paths: tuple[Path, ...],
     policy_path: Path | None,
     enrolment_path: Path | None,
+    list_paths: tuple[Path, ...],
     as_json: bool,
     quiet: bool,
     verbose: bool,
@@ -72,10 +82,11 @@ def command(
     names = {}
     if enrolment_path is not None:
         names = {one.did: one.name or "" for one in Enrolment.load(enrolment_path).devices}
+    lists = [read_list(path)[1] for path in list_paths]
     given = list(proof_files.find(paths))
     statuses: list[Status] = []
     with _progress(len(given)) as step:
-        for judged in judge(given, trusted, step):
+        for judged in judge(given, trusted, step, lists):
             statuses.append(judged.verdict.status)
             if as_json:
                 terminal.json_line(facts(judged))

@@ -89,7 +89,11 @@ def test_the_strap_of_the_flash_voltage_is_named() -> None:
         ("sda = 21", "sda = 34", "i2c.sda is on GPIO 34, which is an input only"),
         ("sda = 21, ", "", "pins.i2c has scl, sda"),
         ("sda = 21", 'sda = "21"', "i2c.sda is no pin"),
-        ("image_offset = 0x1000", "image_offset = 0", "image_offset is 0x0; on the esp32 it is 0x1000"),
+        (
+            "image_offset = 0x1000",
+            "image_offset = 0",
+            "image_offset is 0x0; on the esp32 it is 0x1000",
+        ),
         ('name = "esp32"', 'name = "esp8266"', "no chip 'esp8266'"),
         ('"1a86:55d4"', '"1a86-55d4"', "usb is a list of vendor:product"),
         ('id = "LILYGO_T_A7670"', 'id = "OTHER"', "is not the folder's name"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import select
+import shutil
 import signal
 import subprocess
 import sys
@@ -135,7 +136,13 @@ def test_genesis_once(board: VirtualBoard) -> None:
     with board:
         board.ok("genesis")
         assert "ERROR refused this board has a chain already" == board.command("genesis")
+        board.ok("set broker 127.0.0.1 1")
+        board.ok("run")
+        deadline = time.monotonic() + 20
+        while not board.status()["next"]:
+            assert time.monotonic() < deadline
         board.kill()
+        shutil.rmtree(board.folder / "flash" / "journal")
         content = json.loads((board.folder / "nvs.json").read_text())
         for slot in ("head_a", "head_b"):
             content["tally"].pop(slot, None)

@@ -7,6 +7,7 @@ import ipaddress
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from cryptography import x509
@@ -134,7 +135,7 @@ def test_refused_certificates(tmp_path: Path, start_broker: StartBroker) -> None
             broker.stop()
 
 
-def wait_for_link(board: VirtualBoard, words: str) -> dict[str, object]:
+def wait_for_link(board: VirtualBoard, words: str) -> dict[str, Any]:
     deadline = time.monotonic() + 30
     while words not in str((status := board.status())["link"]):
         assert time.monotonic() < deadline, status

@@ -17,9 +17,9 @@ from tallystick.checkpoint import gateway_name
 from tallystick.keys import PrivateKey
 from tallystick.milestone import Confirmed
 from tallystick.note import VerifierKey
-from tallystick.receipt import State
+from tallystick.receipt import Receipt, State
 from tallystick.statement import StatementKind
-from tallystick_host import limits
+from tallystick_host import ledger_client, limits
 from tallystick_host.cli import main
 from tallystick_host.home import Home
 from tests.host_tools.conftest import Ran, Tally
@@ -236,7 +236,7 @@ def test_forced_it_changes_nothing(people: People) -> None:
     """Broken: --force is a way around the rules, not only around the warning."""
     people.done("register")
     ran = people.say("report-stolen", "--force", who="buyer")
-    assert 0 == ran.status
+    assert (1, True) == (ran.status, "warning: confirmed, and without effect: " in ran.err)
     assert "warning: it will have no effect: its signer has no right to say this\n" in ran.err
     assert (0, "active") == (people.check()[0], people.check()[1]["status"])
     last = people.history()[-1]
@@ -299,6 +299,24 @@ def test_the_same_thing_said_twice(people: People, site: Site) -> None:
     assert people.buyer["owner"] == people.check()[1]["owner"]
 
 
+def test_somebody_was_quicker(people: People, site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Broken: a statement that came second, and so did nothing, is reported as done."""
+    people.done("register")
+    first, owner = bytes.fromhex(people.history()[0]["id"]), people.key("acme", "owner")
+    genuine = ledger_client.post
+
+    def after_a_theft(*args: Any, **more: Any) -> Receipt:
+        site.state(owner, people.device.did, first, StatementKind.STOLEN)
+        return genuine(*args, **more)
+
+    monkeypatch.setattr(ledger_client, "post", after_a_theft)
+    ran = people.say("suspend", "--reason", "recall", "--json")
+    facts = json.loads(ran.out)
+    assert (1, "confirmed", False) == (ran.status, facts["state"], facts["took"])
+    assert "does not follow the last statement" in facts["detail"]
+    assert "stolen" == people.check()[1]["status"]
+
+
 def test_another_issuer_of_the_policy_cannot_take_a_device(people: People, site: Site) -> None:
     """Broken: any issuer that somebody trusts can register another's device to himself."""
     other = key("other issuer")
@@ -321,6 +339,12 @@ def test_another_issuer_of_the_policy_cannot_take_a_device(people: People, site:
     assert (0, people.acme["issuer"]) == (status, facts["issuer"])
     ran = people.ask("check")
     assert (5, True) == (ran.status, "(issuer.ambiguous)\nhint: --held FILE" in ran.err)
+    # the seller's own idea of whose credential it holds
+    held.write_bytes(
+        credential.sign(key("thief"), did.did_key(other.public), people.device.did, 1_700_000_000)
+    )
+    ran = people.ask("check", "--held", held)
+    assert (1, True) == (ran.status, "(signature.key)" in ran.err)
 
 
 def test_an_id_is_enough_to_ask(people: People, tally: Tally) -> None:

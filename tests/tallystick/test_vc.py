@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import json
 from collections.abc import Callable
@@ -10,8 +11,19 @@ from typing import Any
 
 import base58
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from tallystick import credential, data_integrity, did, did_document, jcs, timestamp, vc
+from tallystick import (
+    credential,
+    data_integrity,
+    did,
+    did_document,
+    jcs,
+    status_list,
+    timestamp,
+    vc,
+)
 from tallystick.credential import StatusReference
 from tallystick.errors import (
     FormatError,
@@ -29,6 +41,7 @@ JCS = PUBLISHED / "jcs"
 ISSUER = did.did_key(key("issuer").public)
 DEVICE = did.did_key(key("device").public)
 SITE = "did:web:example.org:sensors"
+LIST = "https://example.org/sensors/status/3/revocation"
 
 
 def w3c(name: str) -> str:
@@ -451,3 +464,59 @@ def test_moments_in_their_spellings() -> None:
     for wrong in ("2100-02-29T00:00:00Z", "2027-01-15 08:00:00Z", "1969-12-31T23:59:59Z", 5, None):
         with pytest.raises(FormatError):
             timestamp.seconds(wrong)
+
+
+JSON = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats()
+    | st.text(max_size=20)
+    | st.just(DEVICE),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=10), inner, max_size=3)
+    ),
+    max_leaves=8,
+)
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.data())
+def test_any_value_anywhere(data: st.DataObject) -> None:
+    """A stranger's document would end the program with an error that is not ours."""
+    made = issued()
+    readers: list[tuple[Any, Callable[[Any], object]]] = [
+        (made, vc.parse),
+        (made, lambda one: vc.verify(one, [key("issuer").public])),
+        (status_list.document(status_list.StatusList(), LIST, ISSUER, START), status_list.parse),
+        (
+            did_document.document(SITE, key("issuer").public),
+            lambda one: did_document.parse(json.dumps(one).encode()),
+        ),
+    ]
+    whole, read = data.draw(st.sampled_from(readers))
+    changed = copy.deepcopy(whole)
+    place = changed
+    while True:
+        step = data.draw(
+            st.sampled_from(list(place if isinstance(place, dict) else range(len(place))))
+        )
+        if isinstance(place[step], dict | list) and place[step] and data.draw(st.booleans()):
+            place = place[step]
+            continue
+        place[step] = data.draw(JSON)
+        break
+    with contextlib.suppress(TallystickError):
+        read(changed)
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    st.binary(max_size=200)
+    | st.text(max_size=100).map(lambda text: text.encode("utf-8", "replace"))
+)
+def test_any_bytes(data: bytes) -> None:
+    """Any file that is handed in would end the program with an error that is not ours."""
+    for read in (jcs.parse, did_document.parse):
+        with contextlib.suppress(TallystickError):
+            read(data)

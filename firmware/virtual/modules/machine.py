@@ -6,8 +6,8 @@ Rules
   moves it by n seconds, as a bad crystal or a wrong time server would.
 * `reset` and `deepsleep` end the process with a status of their own; what survives (RTC memory, the clock,
   the cause) waits in `reset.json` for the next start. A killed process is a power cut: nothing survives.
-* The watchdog bites: unless it is fed in time, the process ends by SIGALRM, wherever it hangs. `{"watchdog_ms": 500}` in
-  `world.json` makes it impatient. Clock and RTC memory are lost then, as at a power cut.
+* The watchdog bites: unless it is fed in time, the process ends by SIGALRM, wherever it hangs.
+  `{"watchdog_ms": 500}` in `world.json` makes it impatient. Clock and RTC memory are lost then, as at a power cut.
 * Pins are there and do nothing: a simulator has nothing to switch.
 """
 

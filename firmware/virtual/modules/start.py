@@ -12,5 +12,9 @@ def _run(name):
 
 if "storage" in __import__("machine").world():
     __import__("storage")
+if "--repl" in sys.argv:
+    import raw_repl
+
+    raw_repl.run()
 for _name in ("boot.py", "main.py"):
     exec(_run(_name), {"__name__": "__main__"})

@@ -1,19 +1,20 @@
-"""The whole agent, connected, in a small heap: measures as fast as it can until 2,000 records are signed.
+"""The whole agent, connected, in a small heap: measures as fast as it can until enough records are signed.
 
-Arguments: port of the broker, owner's key, grant, both in hex. Prints `key HEX`, then `free SEQ BYTES` now and then.
+Arguments: records, port of the broker, owner's key and grant in hex.
+Prints `key HEX`, then `free SEQ BYTES` now and then.
 """
 
 import gc
 import sys
 
-port, owner, grant = sys.argv[-3:]
+count, port, owner, grant = sys.argv[-4:]
 from tally import hal
 from tally.agent import Agent
 from tally.board import Board
 from tally.console import Console
 
-LAST = 2000
-EVERY = 250
+LAST = int(count)
+EVERY = LAST // 8
 board = Board()
 agent = Agent(board)
 console = Console(board, agent, None)

@@ -1,0 +1,327 @@
+"""`tally provision`."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import rich_click as click
+
+from tallystick_host import boards, files, grants, label, ports, provisioning, terminal, tray
+from tallystick_host.commands.enrol import broker_address
+from tallystick_host.enrol import Settings
+from tallystick_host.enrolment import Enrolment, check_name
+from tallystick_host.errors import UseError
+from tallystick_host.grants import gateway_key
+from tallystick_host.home import Home
+from tallystick_host.provisioning import Authority, Provisioned, Wish
+from tallystick_host.stages import Stages
+from tallystick_host.words import shown_path
+
+__all__ = ["authority", "command", "common_options", "shown_result", "wish_of"]
+
+_PASSWORD_BYTES = 64
+_OPTIONS: tuple[Callable[..., Any], ...] = (
+    click.option(
+        "--enrolment",
+        "enrolment_path",
+        type=click.Path(path_type=Path),
+        required=True,
+        help="The gateway's enrolment file; made if it is not there.",
+    ),
+    click.option("--port", help="Serial port; auto: the only board on USB."),
+    click.option(
+        "--virtual",
+        type=click.Path(path_type=Path, file_okay=False),
+        help="Folder of a virtual board (a simulator); made if it is not there.",
+    ),
+    click.option("--board", "board_id", help="Which board it is: its sensor and light are set."),
+    click.option("--name", help="What people call the board."),
+    click.option("--gateway", help="Line of the gateway that the board may believe."),
+    click.option(
+        "--gateway-url", metavar="URL", help="Where the gateway answers: a record is checked there."
+    ),
+    click.option("--broker", metavar="HOST:PORT", help="MQTT broker; PORT is 1883 if not given."),
+    click.option(
+        "--login", metavar="USER", help="At the broker; password from --login-password-file."
+    ),
+    click.option("--login-password-file", type=click.Path(path_type=Path, dir_okay=False)),
+    click.option("--wifi", metavar="SSID", help="Network; its password from --wifi-password-file."),
+    click.option(
+        "--wifi-password-file",
+        type=click.Path(path_type=Path, dir_okay=False),
+        help="First line: the password. Else TALLY_WIFI_PASSWORD, else it is asked for.",
+    ),
+    click.option("--sensor", help="Module of the sensor, as in docs/sensors.md."),
+    click.option("--interval", type=click.IntRange(1), metavar="MS", help="Between readings."),
+    click.option("--batch", type=click.IntRange(1), metavar="N", help="Readings in a record."),
+    click.option(
+        "--expires", type=click.IntRange(1, 36_500), metavar="DAYS", help="Life of the credential."
+    ),
+    click.option(
+        "--agent",
+        type=click.Path(path_type=Path, file_okay=False, exists=True),
+        help="Folder of the compiled agent; else it is compiled from the source.",
+    ),
+    click.option(
+        "--labels",
+        type=click.Path(path_type=Path, file_okay=False),
+        help="Folder for the label, <id>.svg: a QR code of the DID.",
+    ),
+)
+
+
+def common_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The options that provision and up share."""
+    for option in reversed(_OPTIONS):
+        function = option(function)
+    return function
+
+
+@click.command("provision")
+@common_options
+@click.option(
+    "--tray",
+    "tray_path",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="CSV file of many boards: port or virtual, name, board, interval_ms, batch, sensor.",
+)
+@click.option(
+    "--report",
+    "report_path",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Of the tray; else <tray>.report.csv.",
+)
+@click.option(
+    "--parallel", type=click.IntRange(1, 32), default=8, help="Boards of a tray at a time."
+)
+@click.option("--qr", is_flag=True, help="Show the label on the screen.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object a board.")
+@click.pass_obj
+def command(
+    home: Home,
+    /,
+    tray_path: Path | None,
+    report_path: Path | None,
+    parallel: int,
+    qr: bool,
+    as_json: bool,
+    **given: Any,
+) -> int:
+    """Put the agent on a board that has MicroPython, enrol it, and look at a record that it signed.
+
+    The key is made on the board and stays there. What is right already is not touched, so a command that broke off is
+    repeated. Of a tray the exit status is 1 if any board failed; its report is a tray of what is left.
+
+    \b
+    tally provision --enrolment fleet.json --port auto --name tank-7 --wifi Shed \\
+                    --gateway "$(tally-gateway identity)" --broker broker.local:1883
+    tally provision --enrolment fleet.json --tray boards.csv --broker broker.local:1883
+    tally provision --enrolment fleet.json --tray boards.csv.report.csv --broker broker.local:1883
+    """
+    if tray_path is not None:
+        if given["port"] or given["virtual"] or given["name"]:
+            raise UseError("with --tray, ports and names stand in its file")
+        return _tray(home, tray_path, report_path, parallel, given, as_json)
+    who = authority(home, given["enrolment_path"], given["gateway"])
+    done = provisioning.provision(wish_of(given), who, Stages())
+    shown_result(done, as_json=as_json, qr=qr)
+    return 0
+
+
+def authority(home: Home, enrolment_path: Path, gateway: str | None) -> Authority:
+    """Owner, issuer and grant, as `tally enrol` takes them."""
+    owner, issuer = home.owner(), home.issuer()
+    for path in home.exposed():
+        terminal.warning(f"others can read {shown_path(path)}")
+        terminal.hint(f"chmod 600 {shown_path(path)}")
+    grant = Enrolment.load(enrolment_path, or_new=True).grant()
+    if gateway is not None:
+        key = gateway_key(gateway)
+        if grant is None:
+            grant = grants.for_gateway(home, key, owner)
+        elif grant.key != key.key:
+            raise UseError(
+                f"{shown_path(enrolment_path)!r} is of the gateway {grant.origin}",
+                hint="tally grant --gateway LINE replaces the gateway for all its boards",
+            )
+    if grant is not None:
+        # stops a file of another owner from giving our boards its gateway
+        grant.signed.verify(owner.public)
+    else:
+        terminal.warning("no gateway is granted yet: the board will keep all it signs")
+        terminal.hint("--gateway LINE; tally-gateway identity prints it")
+    return Authority(owner, issuer, grant)
+
+
+def wish_of(given: Mapping[str, Any]) -> Wish:
+    """What the options ask for."""
+    if (given["port"] is None) == (given["virtual"] is None):
+        raise UseError(
+            "one of --port and --virtual is needed", hint="--port auto takes the only board on USB"
+        )
+    board = None if given["board_id"] is None else boards.find(given["board_id"])
+    port = given["port"]
+    if port is not None:
+        fitting = [board] if board is not None and board.usb else boards.load_all()
+        port = ports.choose(port, fitting)
+    return replace(_shared(given), port=port, virtual=given["virtual"], board=board)
+
+
+def _shared(given: Mapping[str, Any]) -> Wish:
+    """What holds for every board of a call."""
+    host, number = broker_address(given["broker"])
+    return Wish(
+        given["enrolment_path"],
+        Settings(host, number, interval_ms=given["interval"], batch=given["batch"]),
+        name=None if given["name"] is None else check_name(given["name"]),
+        wifi_ssid=given["wifi"],
+        wifi_password=_password(given["wifi"], given["wifi_password_file"], "TALLY_WIFI_PASSWORD"),
+        login_user=given["login"],
+        login_password=_password(
+            given["login"], given["login_password_file"], "TALLY_LOGIN_PASSWORD"
+        ),
+        sensor=given["sensor"],
+        agent=given["agent"],
+        gateway_url=given["gateway_url"],
+        valid_days=given["expires"],
+        labels=given["labels"],
+    )
+
+
+def _password(who: str | None, path: Path | None, variable: str) -> str | None:
+    """A password from a file, the environment or a person; never from an argument, which others can read."""
+    if who is None:
+        if path is not None:
+            raise UseError(
+                f"{shown_path(path)!r} is a password of nobody", hint="--wifi SSID, --login USER"
+            )
+        return None
+    if path is not None:
+        # a line that is too long is said to be so, and not shown
+        lines = files.read(path, 4096).decode("utf-8", "replace").splitlines()
+        text = lines[0] if lines else ""
+    elif variable in os.environ:
+        text = os.environ[variable]
+    elif sys.stdin.isatty():
+        text = click.prompt(
+            f"password of {who}", hide_input=True, err=True, default="", show_default=False
+        )
+    else:
+        text = ""
+    if len(text.encode()) > _PASSWORD_BYTES:
+        raise UseError(f"the password of {who!r} is longer than {_PASSWORD_BYTES} bytes")
+    return text or None
+
+
+def shown_result(done: Provisioned, *, as_json: bool, qr: bool) -> None:
+    """What became of a board: talk, and its line of data."""
+    result = done.enrolled
+    if done.files_written:
+        terminal.talk(f"  {done.files_written} files of the agent written")
+    for line in result.done:
+        terminal.talk(f"  {line}")
+    for line in result.notes:
+        terminal.warning(line)
+    if not result.done and not done.files_written:
+        terminal.talk(f"{result.device.id} is provisioned already; nothing changed")
+    if qr:
+        for line in label.for_terminal(result.device):
+            terminal.talk(line)
+    if as_json:
+        terminal.json_line({"schema": 1, **_facts(done)})
+        return
+    terminal.data(f"{result.device.id}  {result.device.did}  {result.device.name or '-'}")
+
+
+def _facts(done: Provisioned) -> dict[str, object]:
+    result = done.enrolled
+    return {
+        "id": result.device.id,
+        "did": result.device.did,
+        "name": result.device.name,
+        "files_written": done.files_written,
+        "digest": done.digest,
+        "record": done.record,
+        "looked_at": done.looked_at,
+        "label": None if done.label is None else str(done.label),
+        "changed": result.done,
+        "notes": result.notes,
+    }
+
+
+def _tray(
+    home: Home,
+    path: Path,
+    report_path: Path | None,
+    parallel: int,
+    given: Mapping[str, Any],
+    as_json: bool,
+) -> int:
+    rows = tray.read(path)
+    target = report_path
+    if target is None:
+        own = path.name.endswith(".report.csv")
+        target = path if own else path.with_name(f"{path.name}.report.csv")
+    who = authority(home, given["enrolment_path"], given["gateway"])
+    shared = _shared(given)
+    known = {row.board: boards.find(row.board) for row in rows if row.board}
+    default = None if given["board_id"] is None else boards.find(given["board_id"])
+
+    def work(row: tray.Row) -> str:
+        board = known.get(row.board, default)
+        settings = shared.settings
+        settings = replace(
+            settings,
+            interval_ms=row.number("interval_ms") or settings.interval_ms,
+            batch=row.number("batch") or settings.batch,
+        )
+        fitting = [board] if board is not None and board.usb else boards.load_all()
+        wish = replace(
+            shared,
+            settings=settings,
+            port=ports.choose(row.port, fitting) if row.port else None,
+            virtual=Path(row.virtual) if row.virtual else None,
+            name=row.name or None,
+            board=board,
+            sensor=row.sensor or shared.sensor,
+        )
+        done = provisioning.provision(wish, who, Stages(f"{row.place}: "))
+        return done.enrolled.device.id
+
+    results = list(rows)
+    if not as_json:
+        terminal.data("name,place,id,result,reason")
+    try:
+        for index, row in tray.run(rows, work, parallel):
+            results[index] = row
+            _tell(row, as_json=as_json)
+            tray.report(target, results)
+    finally:
+        tray.report(target, results)
+    failed = [row for row in results if row.result != tray.DONE]
+    terminal.talk(
+        f"{len(results) - len(failed)} of {len(results)} boards done; report: {shown_path(target)}"
+    )
+    for row in failed:
+        terminal.talk(f"  {row.place}: {row.reason}")
+    if failed:
+        terminal.hint(f"put it right, then: tally provision --tray {shown_path(target)} ...")
+    return 1 if failed else 0
+
+
+def _tell(row: tray.Row, *, as_json: bool) -> None:
+    """One row of result on stdout."""
+    place = row.port or row.virtual
+    if as_json:
+        facts = {"name": row.name or None, "place": place, "id": row.id or None}
+        terminal.json_line(
+            {"schema": 1, **facts, "result": row.result, "reason": row.reason or None}
+        )
+        return
+    quoted = row.reason.replace('"', '""')
+    terminal.data(f'{row.name},{place},{row.id},{row.result},"{quoted}"')
