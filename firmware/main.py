@@ -6,7 +6,9 @@ Ctrl-C on the serial port ends the agent and gives the ordinary REPL.
 import gc
 import sys
 
-gc.threshold(1024)  # loading leaves much behind, too: collected at once, the modules lie close together
+gc.threshold(
+    1024
+)  # loading leaves much behind, too: collected at once, the modules lie close together
 
 from tally import hal, life
 
