@@ -10,7 +10,7 @@ gc.threshold(
     1024
 )  # loading leaves much behind, too: collected at once, the modules lie close together
 
-from tally import hal, life
+from tally import hal, life  # noqa: E402 - after the line above
 
 try:
     life.live()
