@@ -1,4 +1,4 @@
-"""Compile the agent into the files that a board gets: boot.py, main.py, and tally/ and sensors/ as .mpy.
+"""Compile the agent into the files that a board gets: boot.py, main.py, and tally/, sensors/, lib/ as .mpy.
 
     python firmware/build.py xtensawin          into build/firmware/xtensawin/
     python firmware/build.py x64 armv7emdp      for the two virtual boards
@@ -7,10 +7,13 @@ Rules
 * Compiled from the source's content: what did not change is taken from build/firmware/cache/.
 * Every file is replaced as one, so that two builds at a time do not disturb each other.
 * A module in native code that the architecture cannot have is left out; the agent has it in Python, too.
+* umqtt is not ours and not in the tree: `make setup` unpacks it. It is compiled without the methods that the agent
+  replaces (tally/mqtt.py): two kilobytes of a small heap.
 """
 
 from __future__ import annotations
 
+import ast
 import hashlib
 import os
 import shutil
@@ -24,6 +27,8 @@ OUTPUT = ROOT / "build" / "firmware"
 PACKAGES = ("tally", "sensors")
 PLAIN = ("boot.py", "main.py")  # started by name, as source
 ARCHITECTURES = ("none", "x64", "armv7emdp", "xtensawin", "rv32imc")
+UMQTT = "lib/umqtt/simple"
+REPLACED = ("__init__", "set_callback", "connect", "disconnect", "check_msg")
 NATIVE_MARK = "@micropython.viper"
 
 
@@ -46,11 +51,29 @@ def _compiler() -> str:
 
 def _sources() -> dict[str, Path]:
     """Path on the board without suffix -> source file."""
-    return {
+    found = {
         f"{folder}/{path.stem}": path
         for folder in PACKAGES
         for path in sorted((FIRMWARE / folder).glob("*.py"))
     }
+    library = os.environ.get("TALLY_MICROPYTHON_LIB") or str(ROOT / ".parts" / "micropython-lib")
+    umqtt = Path(library) / "umqtt" / "simple.py"
+    if not umqtt.is_file():
+        message = (
+            f"no file {str(umqtt)!r}\nhint: make setup, or name its folder in TALLY_MICROPYTHON_LIB"
+        )
+        raise BuildError(message)
+    return {**found, UMQTT: umqtt}
+
+
+def _without(source: str, methods: tuple[str, ...]) -> str:
+    """Python source without these methods, whatever class they stand in."""
+    tree = ast.parse(source)
+    for node in tree.body:
+        if isinstance(node, ast.ClassDef):
+            kept = [one for one in node.body if getattr(one, "name", "") not in methods]
+            node.body = kept or [ast.Pass()]
+    return ast.unparse(tree)
 
 
 def _replace(path: Path, content: bytes) -> None:
@@ -62,6 +85,10 @@ def _replace(path: Path, content: bytes) -> None:
 
 def _compile(compiler: str, version: str, name: str, source: Path, architecture: str) -> bytes:
     content = source.read_bytes()
+    if name == UMQTT:
+        content = _without(content.decode(), REPLACED).encode()
+        source = OUTPUT / "cache" / f"{hashlib.sha256(content).hexdigest()}.py"
+        _replace(source, content)
     key = f"3\n{version}\n{architecture}\n{name}".encode() + b"\0" + content
     cached = OUTPUT / "cache" / f"{hashlib.sha256(key).hexdigest()}.mpy"
     if not cached.is_file():

@@ -7,5 +7,6 @@
 include("$(PORT_DIR)/boards/manifest.py")
 package("tally", base_path="../../firmware", opt=3)
 package("sensors", base_path="../../firmware", opt=3)
+require("umqtt.simple")
 module("boot.py", base_path="../../firmware")
 module("main.py", base_path="../../firmware")

@@ -16,7 +16,7 @@ from tally.chain import Halted
 from tally.config import MAX_VALUES
 from tally.link import Link
 from tally.publisher import Publisher
-from tally.sensor import Batch, SensorError, Watch, load, measure, tick_ms
+from tally.sensor import Batch, SensorError, Watch, measure, tick_ms
 from tally.version import VERSION
 
 
@@ -49,6 +49,8 @@ class Agent:
         board = self.board
         config = board.config
         try:
+            from tally.driver import load
+
             self._sensor = load(config["sensor"], config["sensor_args"])
         except SensorError as error:
             if self.sensor_fault != str(error):
@@ -198,10 +200,14 @@ class Agent:
         )
         facts = [self._publisher.milestone, self._publisher.checkpoint]
         head = (self.chain.head.next, bytes(32), board.clock.time())
+        from tally import opening
+
         # what would make the record too long is left out, the checkpoint first; the beacon has both
-        while record.size_of_open(head, board.boots, *parts, *facts) > record.MAX_OPEN_BYTES:
+        while opening.size_of_open(head, board.boots, *parts, *facts) > opening.MAX_OPEN_BYTES:
             facts[0 if facts[1] is None else 1] = None
-        self._open = self._sign(record.opened, board.boots, *parts, *facts)
+        self._open = self._sign(opening.opened, board.boots, *parts, *facts)
+        for name in ("opening", "driver"):
+            hal.unload(name)
         self._config = config.changed
         if board.new_config():
             self._event(record.CONFIG, config.digest())

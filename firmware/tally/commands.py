@@ -5,7 +5,7 @@ import os
 
 from micropython import const
 
-from tally import cose, hal
+from tally import cose, hal, owner
 from tally.console import COMMANDS, ConsoleError
 from tally.record import CLOCK_HAND
 from tally.settings import parse
@@ -122,7 +122,7 @@ def _unset(console, rest):
     # The word to confirm with is the board's id: it must be this board, and it must be meant.
     if rest != "owner " + console.board.device.hex():
         raise ConsoleError("confirm", "type: unset owner and the id of this board")
-    console.board.trust.forget()
+    owner.forget(console.board.trust)
 
 
 def _rotate(console, rest):
@@ -138,7 +138,7 @@ def _set(console, rest):
     value = value.strip()
     words = value.split()
     if what == "owner":
-        board.trust.pin(_unhex(value, 32))
+        owner.pin(board.trust, _unhex(value, 32))
     elif what == "grant":
         board.trust.accept(_unhex(value))
     elif what == "credential":

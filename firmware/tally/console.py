@@ -106,5 +106,5 @@ class Console:
         try:
             return commands.do(self, name, rest)
         finally:
-            hal.unload("commands")
-            hal.unload("settings")
+            for module in ("commands", "settings", "owner"):
+                hal.unload(module)

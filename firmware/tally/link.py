@@ -129,7 +129,7 @@ class Link:
         if hal.ticks_diff(now, self._heard) > keepalive * 3 // 2:
             raise OSError(errno.ETIMEDOUT)
         if hal.ticks_diff(now, self._pinged) > keepalive // 2:
-            session.send(0xC0, b"")
+            session.say(session.ping)
             self._pinged = now
         for when in self._sent.values():
             if hal.ticks_diff(now, when) > _PUBACK_MS:
@@ -140,7 +140,7 @@ class Link:
         if not self.free():
             return False
         try:
-            pid = self._session.publish(self._topic + "/up", data)
+            pid = self._session.submit(self._topic + "/up", data)
         except _BROKEN as error:
             self._lost("no broker", "no connection, error %s" % _short(error))
             return False
@@ -158,7 +158,7 @@ class Link:
             return
         try:
             self.state(word)
-            self._session.send(0xE0, b"")
+            self._session.say(self._session.sock.write, b"\xe0\x00")  # DISCONNECT
         except _BROKEN:
             self._log("the connection was lost at its end")
         self._session.sock.close()

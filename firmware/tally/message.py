@@ -19,7 +19,7 @@ class MessageError(Exception):
     """The message is malformed, or not from whom it must be."""
 
 
-def _verified(data, public, typ):
+def verified(data, public, typ):
     """The decoded payload of a message that this key signed for this purpose."""
     from tally import ed25519
 
@@ -38,11 +38,11 @@ def _verified(data, public, typ):
         raise MessageError(str(error)) from None
 
 
-def _uint(value):
+def uint(value):
     return isinstance(value, int) and 0 <= value <= _MAX_SEQ
 
 
-def _bytes(value, length):
+def octets(value, length):
     return isinstance(value, bytes) and len(value) == length
 
 
@@ -52,7 +52,7 @@ def _ranges(value):
         return False
     last = -1
     for pair in value:
-        if not isinstance(pair, list) or len(pair) != 2 or not (_uint(pair[0]) and _uint(pair[1])):
+        if not isinstance(pair, list) or len(pair) != 2 or not (uint(pair[0]) and uint(pair[1])):
             return False
         if not last < pair[0] <= pair[1]:
             return False
@@ -66,21 +66,21 @@ class Acknowledgement:
 
     def __init__(self, data, public, device):
         """Verify and read; device: the id of this board. Raises MessageError."""
-        fields = _verified(data, public, cose.ACKNOWLEDGEMENT)
+        fields = verified(data, public, cose.ACKNOWLEDGEMENT)
         if not isinstance(fields, list) or len(fields) != 9:
             raise MessageError("not an acknowledgement")
         named, upto, identity, missing, time, size, root, milestone, nonce = fields
         if named != device:
             raise MessageError("for another device")
-        both = (upto is None and identity is None) or (_uint(upto) and _bytes(identity, 32))
-        facts = _uint(time) and _uint(size) and _bytes(root, 32) and _bytes(nonce, 16)
+        both = (upto is None and identity is None) or (uint(upto) and octets(identity, 32))
+        facts = uint(time) and uint(size) and octets(root, 32) and octets(nonce, 16)
         if not (both and facts and _ranges(missing)):
             raise MessageError("malformed acknowledgement")
         if milestone is not None and not (
             isinstance(milestone, list)
             and len(milestone) == 2
-            and _bytes(milestone[0], 8)
-            and _bytes(milestone[1], 32)
+            and octets(milestone[0], 8)
+            and octets(milestone[1], 32)
         ):
             raise MessageError("malformed acknowledgement")
         self.upto = upto
@@ -91,18 +91,3 @@ class Acknowledgement:
         self.checkpoint = [self.gateway, size, root]
         self.milestone = milestone
         self.nonce = nonce
-
-
-class Grant:
-    """The owner's word that the gateway with this key (32 bytes) may acknowledge. The highest serial holds."""
-
-    def __init__(self, data, owner):
-        """Verify and read; owner: the pinned key. Raises MessageError."""
-        fields = _verified(data, owner, cose.GRANT)
-        if not isinstance(fields, list) or len(fields) != 3:
-            raise MessageError("not a grant")
-        self.gateway, origin, self.serial = fields
-        if not _bytes(self.gateway, 32) or not _uint(self.serial):
-            raise MessageError("malformed grant")
-        if origin != b"tallystick/" + cose.kid(self.gateway).hex().encode():
-            raise MessageError("the origin is not that of the key")

@@ -1,4 +1,7 @@
-"""MQTT 3.1.1, as much of it as a board needs: one client, QoS 1 out, QoS 0 and 1 in, one subscription a packet.
+"""MQTT 3.1.1 by umqtt.simple (micropython-lib), without a call that can block for ever.
+
+umqtt makes and reads the packets, over a Stream with a deadline. CONNECT is ours: umqtt's older versions know no login
+and no last will. And where umqtt waits for an answer, it is called away: the answer comes by `poll`.
 
 Rules
 * What a broker sends is measured before it is held: a message longer than MAX_MESSAGE_BYTES is read past and handed on
@@ -8,38 +11,54 @@ Rules
 
 import errno
 
+from umqtt.simple import MQTTClient
+
 from tally.stream import Trouble, dial
 
 _REFUSALS = ("", "the protocol", "the name", "", "the login", "this board")  # 3.2.2.3
 
 
-class Session:
+class _Away(Exception):
+    """umqtt has sent its packet and would now wait."""
+
+
+class Session(MQTTClient):
     """One connection. hear(topic, data) is called with each message. sock: the Stream, None before `begin`."""
 
     def __init__(self, client_id, hear):
-        self._client_id = client_id
-        self._hear = hear
-        self._pid = 0
+        # without umqtt's own constructor, which looks the broker up and may block
+        self.client_id = client_id
+        self.pid = 0
+        self.cb = hear
         self.sock = None
+        self._polled = False
 
     def begin(self, config, topic):
         """Connect; topic: of the state, whose last will is `lost`."""
         self.sock = dial(config["broker_host"], config["broker_port"], config["broker_tls"])
         user, password = config["broker_user"], config["broker_password"]
         flags = 0x02 | 0x04 | 0x08 | 0x20  # clean session, will, will QoS 1, will retained
-        parts = [self._client_id, topic, "lost"]
+        parts = [self.client_id, topic, "lost"]
         if user is not None:
             flags |= 0x80
             parts.append(user)
             if password is not None:
                 flags |= 0x40
                 parts.append(password)
-        body = bytearray(b"\x00\x04MQTT\x04")
-        body.append(flags)
-        body.extend(config["keepalive_s"].to_bytes(2, "big"))
+        parts = [part.encode() for part in parts]
+        length = 10 + sum([2 + len(part) for part in parts])
+        head = bytearray(b"\x10")
+        if length > 127:
+            head.append(length & 127 | 128)
+            length >>= 7
+        head.append(length)
+        head.extend(b"\x00\x04MQTT\x04")
+        head.append(flags)
+        head.extend(config["keepalive_s"].to_bytes(2, "big"))
+        self.sock.write(head)
         for part in parts:
-            _text(body, part)
-        self.sock.shake_hands(_packet(0x10, body))
+            self._send_str(part)
+        self.sock.shake_hands(b"")
         self.sock.begin()
         answer = self.sock.read(4)
         if answer[:2] != b"\x20\x02":
@@ -49,91 +68,48 @@ class Session:
             state = "login" if refused else "no broker"
             raise Trouble(state, "the broker refuses %s" % (refused or "for now"))
 
-    def send(self, kind, body):
-        """Send one packet."""
+    def say(self, method, *arguments):
+        """What umqtt's method sends, in one packet, without its wait for the answer."""
+        self.pid %= 65535  # umqtt lets it grow beyond 16 bits
         self.sock.begin()
-        self.sock.write(_packet(kind, body))
+        try:
+            method(*arguments)
+        except _Away:
+            pass
         self.sock.flush()
 
-    def _next_pid(self):
-        self._pid = self._pid % 65535 + 1
-        return self._pid
-
-    def publish(self, topic, data):
+    def submit(self, topic, data):
         """Publish with QoS 1 and return the packet id; PUBACK comes by `poll`."""
-        pid = self._next_pid()
-        body = bytearray()
-        _text(body, topic)
-        body.extend(pid.to_bytes(2, "big"))
-        body.extend(data)
-        self.send(0x32, body)
-        return pid
+        self.say(self.publish, topic, data, False, 1)
+        return self.pid
 
     def retain(self, topic, data):
         """Publish with QoS 0, retained."""
-        body = bytearray()
-        _text(body, topic)
-        body.extend(data)
-        self.send(0x31, body)
+        self.say(self.publish, topic, data, True)
 
     def follow(self, topic):
         """Subscribe with QoS 1; SUBACK comes by `poll`."""
-        body = bytearray(self._next_pid().to_bytes(2, "big"))
-        _text(body, topic)
-        body.append(1)
-        self.send(0x82, body)
+        self.say(self.subscribe, topic, 1)
+
+    def wait_msg(self):
+        if not self._polled:
+            raise _Away
+        return MQTTClient.wait_msg(self)
 
     def poll(self):
         """Take one packet: a message is handed on; the packet id of a PUBACK is returned, else None."""
-        read = self.sock.read
         self.sock.begin()
-        first = read(1)[0]
-        length = shift = 0
-        while True:
-            piece = read(1)[0]
-            length |= (piece & 127) << shift
-            if piece < 128:
-                break
-            shift += 7
-            if shift > 21:
-                raise OSError(errno.EINVAL)
-        kind = first & 0xF0
-        if kind == 0x30:
-            self._take(first & 6, length)
+        self._polled = True
+        try:
+            kind = self.wait_msg()
+        finally:
+            self._polled = False
+        self.sock.flush()  # umqtt's PUBACK, if it was a message with QoS 1
+        if kind is None:
             return None
-        body = read(length)
+        body = self.sock.read(self._recv_len())
         if kind == 0x90 and body[-1] == 0x80:
             raise Trouble("login", "the broker refuses a subscription")
-        if kind not in (0x40, 0x90, 0xD0):
+        if kind not in (0x40, 0x90):
             raise OSError(errno.EINVAL)
         return int.from_bytes(body[:2], "big") if kind == 0x40 else None
-
-    def _take(self, qos, length):
-        read = self.sock.read
-        size = int.from_bytes(read(2), "big")
-        topic = bytes(read(size))
-        length -= 2 + size
-        pid = None
-        if qos:
-            pid = read(2)
-            length -= 2
-        self._hear(topic, read(length))
-        if qos:
-            self.send(0x40, pid)
-
-
-def _packet(kind, body):
-    packet = bytearray([kind])
-    length = len(body)
-    while length > 127:
-        packet.append(length & 127 | 128)
-        length >>= 7
-    packet.append(length)
-    packet.extend(body)
-    return packet
-
-
-def _text(out, text):
-    data = text if isinstance(text, (bytes, bytearray)) else text.encode()
-    out.extend(len(data).to_bytes(2, "big"))
-    out.extend(data)

@@ -11,8 +11,6 @@ from hashlib import sha256
 
 from micropython import const
 
-MAX_OPEN_BYTES = const(256)  # a whole `open` record
-MAX_CHANNELS = const(16)
 _GENESIS = b"tallystick/v1/genesis\n"
 
 # clock sources
@@ -40,29 +38,6 @@ class RecordError(Exception):
 def genesis_prev(public):
     """`prev` of the record with seq 0."""
     return sha256(_GENESIS + public).digest()
-
-
-def opened(
-    head, boots, version, digest, clock, fingerprint, channels, tick_ms, milestone, checkpoint
-):
-    """First record after a start. channels: [(name, unit, exponent)]; milestone: [ledger, id]; checkpoint:
-    [gateway, size, root]; both may be None."""
-    table = [[name.encode(), unit.encode(), exponent] for name, unit, exponent in channels]
-    if not 1 <= len(table) <= MAX_CHANNELS:
-        raise RecordError("1 to 16 channels are possible")
-    facts = (
-        0,
-        boots,
-        version.encode(),
-        digest,
-        clock,
-        fingerprint,
-        table,
-        tick_ms,
-        milestone,
-        checkpoint,
-    )
-    return head + facts
 
 
 def column(values):
@@ -97,15 +72,6 @@ def event(head, code, arguments):
     return head + (3, code) + tuple(arguments)
 
 
-def rotate(head, device, key):
-    """`key` (keys.Key) signs the next record. Signed by the old one; the new one signs that it is held here."""
-    from tally import cbor, cose
-
-    claim = (device,) + head + (cose.ED25519, key.public)
-    possession = key.sign(cose.POSSESSION, cbor.encode(claim))[0]
-    return head + (4, cose.ED25519, key.public, bytes(possession[-64:]))
-
-
 def place(payload):
     """(seq, prev) of an encoded payload of this board: an array that starts with seq and a 32-byte prev."""
     # The array head is one byte up to 23 elements, else two.
@@ -119,10 +85,3 @@ def place(payload):
         seq = int.from_bytes(payload[at : at + size], "big")
         at += size
     return seq, bytes(payload[at + 2 : at + 34])
-
-
-def size_of_open(*arguments):
-    """Bytes of the whole record that `opened` with these arguments becomes."""
-    from tally import cbor, cose
-
-    return len(cose.message(bytes(8), cose.RECORD, cbor.encode(opened(*arguments)), bytes(64)))

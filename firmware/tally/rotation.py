@@ -11,8 +11,15 @@ Rules
 * The seed of the old key is overwritten. Flash that has held it may hold it on until its page is erased.
 """
 
-from tally import birth, hal, keys, record
+from tally import birth, cbor, cose, hal, keys
 from tally.chain import Halted
+
+
+def payload(head, device, key):
+    """`key` (keys.Key) signs the next record. Signed by the old one; the new one signs that it is held here."""
+    claim = (device,) + head + (cose.ED25519, key.public)
+    possession = key.sign(cose.POSSESSION, cbor.encode(claim))[0]
+    return head + (4, cose.ED25519, key.public, bytes(possession[-64:]))
 
 
 def rotate(board, radio):
@@ -25,7 +32,7 @@ def rotate(board, radio):
     try:
         store.set_blob(keys.NEXT, bytes(entry) + seq.to_bytes(8, "big"))
         store.commit()
-        chain.sign(record.rotate, board.clock.time(), board.device, keys.Key(entry))
+        chain.sign(payload, board.clock.time(), board.device, keys.Key(entry))
     except OSError:
         if chain.head.next == seq:
             _settle(board, _forget)

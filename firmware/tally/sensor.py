@@ -16,28 +16,11 @@ from micropython import const
 
 from tally import hal, record
 
-_LATE = ((1 << 40) - 1, bytes(32), 1 << 33)  # the longest head of a record
-_BLANK = bytes(16)
 _RANGE = 1 << 62  # every difference of two values then fits into 64 bits
 
 
 class SensorError(Exception):
     """There is no sensor that the agent could use."""
-
-
-def load(module, arguments):
-    """The sensor that the module defines, made with these keyword arguments. Raises SensorError."""
-    try:
-        sensor = __import__(module, None, None, ("Sensor",)).Sensor(**arguments)
-        channels = sensor.channels
-        size = record.size_of_open(
-            _LATE, 1 << 31, "0.0.0", _BLANK, 0, _BLANK, channels, 65536, None, None
-        )
-    except Exception as error:  # a driver is anybody's code
-        raise SensorError("no sensor %s: %r" % (module, error)) from None
-    if size > record.MAX_OPEN_BYTES:
-        raise SensorError("the channels of %s are too many or too long" % module)
-    return sensor
 
 
 def tick_ms(interval_ms):

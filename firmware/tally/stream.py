@@ -83,6 +83,9 @@ class Stream:
         """Whether there is something to read now (or the end)."""
         return bool(self._poll.poll(0))
 
+    def setblocking(self, flag):
+        """umqtt switches blocking on in the middle of things; here a deadline holds instead."""
+
     def _wait(self, event):
         self._poll.modify(self._socket, event)
         try:

@@ -55,7 +55,7 @@ def test_states_the_digest_of_its_files(board: VirtualBoard) -> None:
         assert board.info()["digest"] == digest(build("x64")).hex()
         board.kill()
     changed = board.folder / "flash" / "lib" / "extra.py"
-    changed.parent.mkdir()
+    changed.parent.mkdir(exist_ok=True)
     changed.write_text("# changed\n")
     assert digest(board.folder / "flash") != digest(build("x64"))
 

@@ -12,7 +12,7 @@ from hashlib import sha256
 
 import vfs
 from flash import NVS, Flash, Power, blank
-from tally import ed25519, hal, keys, record
+from tally import ed25519, hal, keys, opening, record
 from tally.chain import SETTLE_MS, Chain, Halted
 from tally.head import Head
 from tally.journal import SEGMENT_BYTES, Journal
@@ -162,7 +162,7 @@ class Life:
             self._sign(record.event, record.ADOPTED, (chain.head.next - 1,) + chain.head.adopted)
         channels = [("temperature", "Cel", -2)]
         facts = ("1.0", bytes(16), 0, None, channels, 1000, None, None)
-        self._sign(record.opened, self._number, *facts)
+        self._sign(opening.opened, self._number, *facts)
         chain.name_gone(TIME)
 
     def event(self, size):

@@ -12,6 +12,7 @@ from tally import hal
 from tally.agent import Agent
 from tally.board import Board
 from tally.console import Console
+from tally.owner import pin
 
 LAST = int(count)
 EVERY = LAST // 8
@@ -21,7 +22,7 @@ console = Console(board, agent, None)
 board.config.set(
     broker_host="127.0.0.1", broker_port=int(port), net="none", interval_ms=100, watchdog_s=0
 )
-board.trust.pin(bytes.fromhex(owner))
+pin(board.trust, bytes.fromhex(owner))
 board.trust.accept(bytes.fromhex(grant))
 board.chain.begin()
 print("key", board.key.public.hex())

@@ -2,7 +2,7 @@
 
 import sys
 
-from tally import birth, cbor, cose, ed25519, keys, record
+from tally import birth, cbor, cose, ed25519, keys, opening, record
 
 
 class Fixed(keys.Key):
@@ -38,7 +38,9 @@ wide = [-(1 << 62), (1 << 62) - 1]
 show("wide", record.readings(head, 99000, 1, [wide]))
 show(
     "open",
-    record.opened(head, 3, "0.1.0", bytes(16), 2, bytes(16), channels, 1000, milestone, checkpoint),
+    opening.opened(
+        head, 3, "0.1.0", bytes(16), 2, bytes(16), channels, 1000, milestone, checkpoint
+    ),
 )
 show("beacon", record.beacon(head, milestone, checkpoint, bytes(16), 17))
 show("empty_beacon", record.beacon(head, None, None, None, 0))

@@ -7,7 +7,7 @@ import os
 
 import flash
 import vfs
-from tally import birth, hal, record
+from tally import birth, hal, opening, record
 from tally import board as board_module
 from tally.chain import Halted
 
@@ -34,7 +34,7 @@ board_module.Config = Setting
 def opened(board):
     channels = [("level", "m", 0)]
     board.chain.sign(
-        record.opened,
+        opening.opened,
         1790000000,
         board.boots,
         "1.0",

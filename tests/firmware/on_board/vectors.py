@@ -13,7 +13,7 @@ sys.path.insert(0, sys.argv[1])
 
 from hashlib import sha256
 
-from tally import cbor, cose, ed25519, message, record
+from tally import cbor, cose, ed25519, grant, message, opening, record
 
 DEVICE_KIND = {"open": 0, "readings": 1, "beacon": 2, "event": 3, "rotate": 4}
 
@@ -55,7 +55,7 @@ def payload_of(case):
     if kind == "open":
         boots, version, digest, clock, fingerprint, table, tick, milestone, checkpoint = fields
         channels = [(name.decode(), unit.decode(), exponent) for name, unit, exponent in table]
-        return record.opened(
+        return opening.opened(
             head,
             boots,
             version.decode(),
@@ -106,7 +106,7 @@ def messages():
             good = (told.upto, told.id, told.missing, told.time) == tuple(fields[1:5])
             good = good and told.nonce == fields[8] and told.milestone == fields[7]
         elif case["kind"] == "grant":
-            granted = message.Grant(raw, key)
+            granted = grant.Grant(raw, key)
             good = [granted.gateway, granted.serial] == [fields[0], fields[2]]
         else:
             continue
@@ -126,7 +126,7 @@ def is_refused(what, raw, key, device):
         elif what == "acknowledgement":
             message.Acknowledgement(raw, key, device)
         elif what == "grant":
-            message.Grant(raw, key)
+            grant.Grant(raw, key)
         else:
             return None  # the board never reads one
     except (cbor.CborError, message.MessageError):
