@@ -231,6 +231,16 @@ class VirtualBoard:
             time.sleep(0.1)
         raise AssertionError(f"{what} did not become {wanted!r}: {status}, {self.said[-20:]}")
 
+    def reach(self, what: str, least: int) -> dict[str, Any]:
+        """Wait until the status says this much or more: records go on coming meanwhile."""
+        deadline = time.monotonic() + WAIT_S
+        while time.monotonic() < deadline:
+            status = self.status()
+            if status[what] is not None and status[what] >= least:
+                return status
+            time.sleep(0.1)
+        raise AssertionError(f"{what} did not reach {least}: {status}, {self.said[-20:]}")
+
     def provision(self, owner: Signer, gateway: Signer, port: int, **settings: object) -> bytes:
         """Owner, grant, broker and settings, then `genesis`. The board's public key."""
         self.ok(f"set owner {owner.public.hex()}")

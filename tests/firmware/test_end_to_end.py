@@ -137,8 +137,9 @@ def test_missing_records_are_sent_again(tmp_path: Path, broker: Broker, owner: S
         with GatewayDouble(broker.port, public, signer) as gateway:
             board.ok("run")
             gateway.wait(6)
+            held = gateway.upto()
             gateway.acknowledge()
-            board.wait("upto", gateway.upto())
+            board.reach("upto", held)
             for seq in (1, 2, 4):
                 del gateway.records[seq]
             gateway.acknowledge(missing=[[1, 2], [4, 4]])

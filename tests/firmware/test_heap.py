@@ -27,7 +27,8 @@ def test_no_growth(tmp_path: Path, broker: Broker, micropython32: list[str]) -> 
     owner, signer = Signer(), Signer()
     with VirtualBoard(tmp_path / "board", bits=32) as board:
         board.info()  # lays out the compiled agent
-    compiled = [ROOT / "build" / "firmware" / name for name in ("rom-armv7emdp", "armv7emdp")]
+    names = ("rom-armv7emdp", "armv7emdp", "armv7emdp/lib")
+    compiled = [ROOT / "build" / "firmware" / name for name in names]
     command = board_command(
         [*micropython32, "-X", f"heapsize={HEAP}"],
         "long_run.py",

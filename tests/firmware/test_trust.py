@@ -104,8 +104,9 @@ def test_refused_acknowledgements(site: Site) -> None:
         site.refused(reason, counts[reason])
     status = site.board.status()
     assert (None, None, "ready") == (status["upto"], status["halted"], status["state"])
+    held = site.gateway.upto()
     site.gateway.acknowledge()
-    site.board.wait("upto", site.gateway.upto())
+    site.board.reach("upto", held)
 
 
 def test_grants(site: Site) -> None:
@@ -128,8 +129,9 @@ def test_grants(site: Site) -> None:
     site.gateway.acknowledge()
     site.refused("not of this kind, or not by this key", 2)
     site.gateway.signer = successor
+    held = site.gateway.upto()
     site.gateway.acknowledge()
-    site.board.wait("upto", site.gateway.upto())
+    site.board.reach("upto", held)
     # the highest serial outlives a power cut
     site.board.restart()
     assert successor.kid.hex() == site.board.info()["gateway"]
