@@ -7,7 +7,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from bench import firmware_signer
+from bench import firmware_signer, flash_wear
 from bench.figure import Figure
 from firmware import build as firmware_build
 from tallystick import record
@@ -81,4 +81,10 @@ def free_heap() -> list[Figure]:
 
 def figures() -> list[Figure]:
     """All of the board's figures."""
-    return [*firmware_signer.figures(), *sizes(), *build_cost(), *free_heap()]
+    return [
+        *firmware_signer.figures(),
+        *sizes(),
+        *build_cost(),
+        *flash_wear.figures(),
+        *free_heap(),
+    ]

@@ -77,7 +77,8 @@ def leaves(gateway: Path) -> list[bytes]:
     bundles: dict[int, bytes] = {}
     widest: dict[int, int] = {}
     for path in folder.rglob("*"):
-        if not path.is_file():
+        # a write that a kill cut off leaves its file beside the tile, under a hidden name
+        if not path.is_file() or path.name.startswith("."):
             continue
         name = path.relative_to(folder).as_posix()
         name, _, width = name.partition(".p/")
