@@ -6,9 +6,8 @@ Ctrl-C on the serial port ends the agent and gives the ordinary REPL.
 import gc
 import sys
 
-gc.threshold(
-    1024
-)  # loading leaves much behind, too: collected at once, the modules lie close together
+# Loading leaves much behind, too: collected at once, the modules lie close together.
+gc.threshold(1024)
 
 from tally import hal, life  # noqa: E402 - after the line above
 
