@@ -15,7 +15,7 @@ CHECKED = $(patsubst %/.,%,$(wildcard .parts/packages/*/. tests/. tools/. bench/
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/\1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "make %-8s %s\n", $$1, $$2 }'
 
-setup: ## prepare .venv and .parts: Python packages, mosquitto, MicroPython (no root needed)
+setup: ## prepare .venv and .parts: Python packages, mosquitto, MicroPython, Chromium (no root needed)
 	@test -n "$(PYTHON)"
 	@$(PYTHON) -m tools.setup
 

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests import parts
+from tests.browser import Browser
 from tests.parts import Broker
 
 
@@ -54,3 +55,21 @@ def start_broker(tmp_path: Path) -> Iterator[Callable[..., Broker]]:
 def broker(start_broker: Callable[..., Broker]) -> Broker:
     """A running broker that lets everybody in; `kill()` and `start()` it as the test needs."""
     return start_broker()
+
+
+@pytest.fixture(scope="module")
+def _chromium() -> Iterator[Browser]:
+    """One real browser for a file of tests; while it runs, its event loop is this thread's."""
+    with Browser() as browser:
+        yield browser
+
+
+@pytest.fixture
+def browser(_chromium: Browser) -> Iterator[Browser]:
+    """A real Chromium: `browser.open(url, screen=PHONE, dark=True)`; see `tests/browser.py`.
+
+    The test fails if a page that it opened logged an error or asked for anything off this machine.
+    """
+    yield _chromium
+    complaints = _chromium.close_pages()
+    assert complaints == []

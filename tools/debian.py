@@ -165,17 +165,28 @@ class Suite:
         names = [file.split("_")[0] for file in files]
         return [name for name in names if name in packages or name.startswith("lib")]
 
-    def unpack(self, packages: list[str], target: Path, *, alone: bool = False) -> None:
-        """Unpack packages, with their libraries unless `alone`, into the folder `target`."""
+    def unpack(
+        self,
+        packages: list[str],
+        target: Path,
+        *,
+        alone: bool = False,
+        without: tuple[str, ...] = (),
+    ) -> None:
+        """Unpack packages into the folder `target`, with their libraries unless `alone`.
+
+        Packages whose names begin with one of `without` are left out.
+        """
         building = target.with_name(f"{target.name}.part")
         shutil.rmtree(building, ignore_errors=True)
         debs = building / "debs"
         debs.mkdir(parents=True)
+        names = packages if alone else self.closure(packages)
         self.apt(
             "apt-get",
             "download",
             "-qq",
-            *(packages if alone else self.closure(packages)),
+            *(name for name in names if not name.startswith(without)),
             cwd=debs,
         )
         for deb in sorted(debs.glob("*.deb")):

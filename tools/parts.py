@@ -66,6 +66,11 @@ def mosquitto() -> list[str]:
     return [str(part("bin/mosquitto"))]
 
 
+def chromium() -> Path:
+    """The browser that tests drive: a script that starts it with its libraries and fonts."""
+    return part("bin/chromium")
+
+
 def cwt_python() -> Path:
     """Python that has `cwt`, a second COSE implementation; it needs an older cbor2 than ours."""
     return part("cwt-venv/bin/python")

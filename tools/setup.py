@@ -21,7 +21,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from tools import environment, programs
+from tools import chromium, environment, programs
 from tools.debian import ArchiveError
 from tools.environment import EnvironmentFailedError
 from tools.parts import PARTS, ROOT
@@ -104,6 +104,7 @@ STAGES = (
     ),
     Stage("project in .venv", project_present, make_project),
     Stage("umqtt.simple", umqtt_present, make_umqtt),
+    Stage("chromium", chromium.chromium_present, chromium.make_chromium),
     Stage("cwt in .parts/cwt-venv", cwt_present, make_cwt),
 )
 
