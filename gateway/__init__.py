@@ -15,6 +15,7 @@ What stands where::
     fsck         computes everything again from the stored bytes
     mqtt, http   the two doors
     writer       the one thread that changes anything
+    cli          the command, `commands/` its parts, `console` what they share, `logs` the service's log
 
 Rules: persist, then acknowledge. Verified bytes are stored as they came. Nothing that a message
 holds ends the service.

@@ -1,0 +1,3 @@
+"""The commands of `tally-gateway`: one module each, with the click command under `command`."""
+
+from __future__ import annotations
