@@ -49,4 +49,6 @@ PROOF_PARTS: Final = 1_000_000
 POLICY_BYTES: Final = 2**20
 RECEIPT_BYTES: Final = 2 * BLOCK_BYTES + 8_192
 
+SENML_BYTES: Final = 2**20  # a pack that we read
+
 CHAIN_RANGES: Final = 4_096  # missing or given-up ranges that one chain's state keeps

@@ -17,7 +17,7 @@ FORMAT = (ROOT / "docs" / "format.md").read_text()
 README = (ROOT / "README.md").read_text()
 NOUNS = (
     "cbor cose key did signature field record chain message merkle note checkpoint block milestone "
-    "confirmed receipt statement credential proof policy topic device anchor ledger gateway log time"
+    "confirmed receipt statement credential proof policy topic device anchor ledger gateway log time senml"
 ).split()
 CODE = re.compile(rf'"((?:{"|".join(NOUNS)})\.[a-z0-9]+(?:-[a-z0-9]+)*)"')
 FILE_NAMES = re.compile(r"\.(?:py|key|toml|json|cbor|db|sqlite|pem|new|log|tally|cwt|lock)$")
@@ -27,7 +27,7 @@ def codes_in_the_source() -> set[str]:
     """Every dotted code that the library and the services can give."""
     found: set[str] = set()
     for room in ("tallystick", "gateway", "ledger"):
-        for path in (ROOT / room).glob("*.py"):
+        for path in (ROOT / room).rglob("*.py"):
             found |= set(CODE.findall(path.read_text()))
     return {code for code in found if not FILE_NAMES.search(code)}
 
