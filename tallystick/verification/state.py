@@ -1,0 +1,82 @@
+"""What the steps of a verification share: the file, the policy, the checks so far."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from tallystick.body import Readings
+from tallystick.chain import Chain, KeyPeriod
+from tallystick.jcs import Object
+from tallystick.keys import PublicKey
+from tallystick.policy import REQUIRABLE, Policy
+from tallystick.proof import Proof
+from tallystick.verdict import Check, Outcome, Verdict
+
+__all__ = ["Verification", "some"]
+
+
+class Verification:
+    """One proof under one policy, and what its steps have found so far."""
+
+    def __init__(self, parsed: Proof, policy: Policy, lists: Sequence[Object]) -> None:
+        self.proof = parsed
+        self.policy = policy
+        self.lists = lists
+        self.checks: list[Check] = [Check("proof.format", Outcome.OK)]
+        self.notes: list[str] = []
+        self.not_before: int | None = None
+        self.forked: list[str] = []  # forks among links and records
+        self.periods: list[KeyPeriod] = []
+        self.keys: dict[bytes, PublicKey] = {}
+        self.good: set[bytes] = set()  # bytes of the records whose signature verified
+
+    def add(self, code: str, result: Outcome, detail: str = "") -> None:
+        """Add a check. One that the policy does not require counts only if it ran and failed."""
+        if (
+            code in REQUIRABLE
+            and code not in self.policy.required
+            and result
+            not in (
+                Outcome.OK,
+                Outcome.FAILED,
+            )
+        ):
+            result, detail = Outcome.SKIPPED, f"not required: {detail}"
+        self.checks.append(Check(code, result, detail))
+
+    def in_force(self, seq: int) -> PublicKey:
+        """The device's key that is in force at `seq`."""
+        return Chain(self.periods[0].key, periods=self.periods).key_at(seq)
+
+    def anchored(self) -> bool:
+        """Is every record tied to the milestone of a trusted ledger?"""
+        codes = ("log.inclusion", "ledger.inclusion", "ledger.milestone")
+        return all(self.outcome(code) is Outcome.OK for code in codes)
+
+    def outcome(self, code: str) -> Outcome | None:
+        """How the check `code` ended; None if it did not run."""
+        return next((check.result for check in self.checks if check.code == code), None)
+
+    def verdict(self) -> Verdict:
+        """All checks so far, and what they establish."""
+        p = self.proof
+        anchor = p.anchor
+        return Verdict(
+            checks=tuple(self.checks),
+            device=p.credential.subject if p.credential else None,
+            issuer=p.credential.issuer if p.credential else None,
+            first=p.records[0].seq,
+            last=p.records[-1].seq,
+            readings=sum(r.body.count for r in p.records if isinstance(r.body, Readings)),
+            not_before=self.not_before,
+            not_after=anchor.milestone.time if anchor and self.anchored() else None,
+            gateway=p.checkpoint.origin if p.checkpoint else None,
+            ledger=anchor.milestone.ledger.hex() if anchor else None,
+            notes=tuple(self.notes),
+        )
+
+
+def some(reasons: Sequence[str]) -> str:
+    """The first three reasons and how many more there are."""
+    more = f" (and {len(reasons) - 3} more)" if len(reasons) > 3 else ""
+    return "; ".join(reasons[:3]) + more
