@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -81,14 +80,14 @@ def _verdict(
     if not here:
         return verify.verify(proof, trusted, lists)
     pairs = tuple((fork.first, fork.second) for fork in here)
-    verdict = verify.verify(dataclasses.replace(proof, forks=proof.forks + pairs), trusted, lists)
+    verdict = verify.verify(proof.replace(forks=proof.forks + pairs), trusted, lists)
     checks = tuple(
-        dataclasses.replace(check, detail="; ".join(_where(fork, given) for fork in here))
+        check.replace(detail="; ".join(_where(fork, given) for fork in here))
         if check.code == _FORK and check.result is Outcome.UNTRUSTED
         else check
         for check in verdict.checks
     )
-    return dataclasses.replace(verdict, checks=checks)
+    return verdict.replace(checks=checks)
 
 
 def _where(fork: Fork, given: Sequence[ProofFile]) -> str:

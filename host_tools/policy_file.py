@@ -13,9 +13,10 @@ from typing import Final, Literal, TypeAlias
 
 from tallystick import did, policy
 from tallystick import limits as library_limits
+from tallystick.cosignature import WitnessKey
 from tallystick.errors import TallystickError
 from tallystick.note import VerifierKey
-from tallystick.policy import Log, Policy
+from tallystick.policy import Log, Policy, Witness
 from tallystick_host import files
 from tallystick_host.errors import UndoneError, UseError
 from tallystick_host.words import shown_path
@@ -129,7 +130,7 @@ def _append(path: Path, role: Role, line: str, name: str, operator: str) -> Trus
 def facts(given: Policy) -> dict[str, object]:
     """The policy for `--json`."""
 
-    def logs(entries: tuple[Log, ...]) -> list[dict[str, str]]:
+    def logs(entries: tuple[Log | Witness, ...]) -> list[dict[str, str]]:
         return [
             {"name": log.name, "operator": log.operator, "vkey": str(log.vkey)} for log in entries
         ]
@@ -141,6 +142,10 @@ def facts(given: Policy) -> dict[str, object]:
         "ledgers": logs(given.ledgers),
         "witnesses": logs(given.witnesses),
         "required": list(given.required),
+        "quorum": given.quorum,
+        "boards": list(given.boards),
+        "agents": [one.hex() for one in given.agents],
+        "anchor_age_s": given.anchor_age_s,
     }
 
 
@@ -150,12 +155,14 @@ def _canonical(role: Role, line: str) -> str:
         if role == "issuer":
             did.public_key(line)
             return line
-        return str(VerifierKey.parse(line))
+        return str((WitnessKey if role == "witness" else VerifierKey).parse(line))
     except TallystickError as error:
-        raise UseError(error.detail, code=error.code, hint=_PRINTED_BY[role]) from error
+        raise UseError(
+            error.detail, code=error.code, hint=error.hint or _PRINTED_BY[role]
+        ) from error
 
 
-def _logs(given: Policy, role: Role) -> tuple[Log, ...]:
+def _logs(given: Policy, role: Role) -> tuple[Log | Witness, ...]:
     if role == "gateway":
         return given.gateways
     return given.ledgers if role == "ledger" else given.witnesses

@@ -15,7 +15,6 @@ The size is signed as well as the root, so that nobody can give a leaf another i
 from __future__ import annotations
 
 import base64
-from dataclasses import dataclass
 from typing import Final
 
 from tallystick import limits, note
@@ -23,6 +22,7 @@ from tallystick.cose import Signer
 from tallystick.errors import FormatError
 from tallystick.keys import PublicKey
 from tallystick.note import Note, VerifierKey
+from tallystick.value import Value
 
 __all__ = ["Checkpoint", "gateway_name", "ledger_name", "parse", "sign"]
 
@@ -30,8 +30,7 @@ LOG_PREFIX: Final = "tallystick/"
 LEDGER_PREFIX: Final = "tallystick-ledger/"
 
 
-@dataclass(frozen=True)
-class Checkpoint:
+class Checkpoint(Value):
     """A checkpoint as it came (`note.raw`), not verified. `root` has 32 bytes, `size` counts
     leaves.
     """

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import base64
 import binascii
-from dataclasses import dataclass
 from functools import cached_property
 from hashlib import sha256
 from typing import Final
@@ -22,6 +21,7 @@ from tallystick import limits
 from tallystick.cose import Signer
 from tallystick.errors import FormatError, KeyUnknownError, LimitError
 from tallystick.keys import ED25519, PublicKey
+from tallystick.value import Value
 
 __all__ = ["Note", "Signature", "VerifierKey", "parse", "sign"]
 
@@ -30,8 +30,7 @@ _DASH: Final = "\N{EM DASH} "
 KEY_ID_BYTES: Final = 4
 
 
-@dataclass(frozen=True)
-class VerifierKey:
+class VerifierKey(Value):
     """A name and the key that signs under it: what a policy trusts."""
 
     name: str
@@ -57,7 +56,7 @@ class VerifierKey:
         """`name+hex+base64`; `FormatError` (`note.vkey`) or `KeyRefusedError` otherwise."""
         name, _, rest = line.strip().partition("+")
         key_id, _, encoded = rest.partition("+")
-        data = _base64(encoded, "note.vkey")
+        data = one_base64(encoded, "note.vkey")
         if len(data) != 33 or data[:1] != ED25519_TYPE:
             raise FormatError("note.vkey", f"{line[:80]!r} is not a verifier key of Ed25519")
         key = cls(name, PublicKey.from_bytes(data[1:], ED25519))
@@ -67,8 +66,7 @@ class VerifierKey:
         return key
 
 
-@dataclass(frozen=True)
-class Signature:
+class Signature(Value):
     """One signature line, not verified."""
 
     name: str
@@ -76,8 +74,7 @@ class Signature:
     signature: bytes
 
 
-@dataclass(frozen=True)
-class Note:
+class Note(Value):
     """A note as it came. `text` holds the final newline; nothing is verified yet."""
 
     raw: bytes
@@ -131,13 +128,13 @@ def _signature(line: str) -> Signature:
     if not line.startswith(_DASH):
         raise FormatError("note.signature-line", f"{line[:80]!r} is not a signature line")
     name, _, encoded = line[len(_DASH) :].partition(" ")
-    data = _base64(encoded, "note.signature-line")
+    data = one_base64(encoded, "note.signature-line")
     if not name or len(data) <= KEY_ID_BYTES:
         raise FormatError("note.signature-line", f"{line[:80]!r} is not a signature line")
     return Signature(name, data[:KEY_ID_BYTES], data[KEY_ID_BYTES:])
 
 
-def _base64(encoded: str, code: str) -> bytes:
+def one_base64(encoded: str, code: str) -> bytes:
     try:
         data = base64.b64decode(encoded, validate=True)
     except (binascii.Error, ValueError) as error:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from tallystick import data_integrity, did, status_list, timestamp
+from typing import TYPE_CHECKING
+
+from tallystick import did
 from tallystick.errors import TallystickError
 from tallystick.keys import PublicKey
 from tallystick.statement import History, Status
-from tallystick.status_list import StatusListCredential
 from tallystick.verdict import Outcome
 from tallystick.verification.ledger import inclusion_of, milestone_of
 from tallystick.verification.state import Verification
+
+if TYPE_CHECKING:
+    from tallystick.status_list import StatusListCredential
 
 __all__ = ["statements", "status_lists"]
 
@@ -72,6 +76,9 @@ def status_lists(v: Verification) -> None:
     issuer = v.policy.issuer(credential.issuer) if credential else None
     if reference is None:
         return
+    # JSON, GZIP and dates: few credentials have a reference, and every verdict would wait for them
+    from tallystick import data_integrity, status_list, timestamp
+
     place = f"status list {reference.list}, index {reference.index}"
     found: list[StatusListCredential] = []
     for given in v.lists:
