@@ -12,7 +12,6 @@ key)[:4], and a witness's verifier key reads `name+hex key id+base64(04 || publi
 
 from __future__ import annotations
 
-import base64
 from functools import cached_property
 from hashlib import sha256
 from typing import Final
@@ -21,7 +20,7 @@ from tallystick import limits
 from tallystick.cose import Signer
 from tallystick.errors import FormatError, SignatureError
 from tallystick.keys import ED25519, SIGNATURE_BYTES, PublicKey
-from tallystick.note import KEY_ID_BYTES, Note, one_base64
+from tallystick.note import KEY_ID_BYTES, Note, base64_text, one_base64
 from tallystick.value import Value
 
 __all__ = ["WitnessKey", "sign"]
@@ -48,7 +47,7 @@ class WitnessKey(Value):
         return sha256(start + self.key.raw).digest()[:KEY_ID_BYTES]
 
     def __str__(self) -> str:
-        encoded = base64.b64encode(COSIGNATURE_TYPE + self.key.raw).decode()
+        encoded = base64_text(COSIGNATURE_TYPE + self.key.raw)
         return f"{self.name}+{self.id.hex()}+{encoded}"
 
     @classmethod
@@ -89,7 +88,7 @@ def sign(witness: Signer, name: str, note: Note, time: int) -> bytes:
     """The note with one more line: what a witness does, and a simulator of one."""
     key = WitnessKey(name, witness.public)
     stamp = time.to_bytes(_TIME_BYTES, "big")
-    encoded = base64.b64encode(key.id + stamp + witness.sign(_signed(note.text, time))).decode()
+    encoded = base64_text(key.id + stamp + witness.sign(_signed(note.text, time)))
     return note.raw + f"\N{EM DASH} {name} {encoded}\n".encode()
 
 

@@ -11,7 +11,6 @@ that fails spoils the note.
 
 from __future__ import annotations
 
-import base64
 import binascii
 from functools import cached_property
 from hashlib import sha256
@@ -48,7 +47,7 @@ class VerifierKey(Value):
         return sha256(self.name.encode() + b"\n" + ED25519_TYPE + self.key.raw).digest()[:4]
 
     def __str__(self) -> str:
-        encoded = base64.b64encode(ED25519_TYPE + self.key.raw).decode()
+        encoded = base64_text(ED25519_TYPE + self.key.raw)
         return f"{self.name}+{self.id.hex()}+{encoded}"
 
     @classmethod
@@ -120,7 +119,7 @@ def parse(raw: bytes) -> Note:
 def sign(text: str, signer: Signer, name: str) -> bytes:
     """The note of `text` (which ends in a newline), signed by `signer` as `name`."""
     key = VerifierKey(name, signer.public)
-    encoded = base64.b64encode(key.id + signer.sign(text.encode())).decode()
+    encoded = base64_text(key.id + signer.sign(text.encode()))
     return f"{text}\n{_DASH}{name} {encoded}\n".encode()
 
 
@@ -134,11 +133,17 @@ def _signature(line: str) -> Signature:
     return Signature(name, data[:KEY_ID_BYTES], data[KEY_ID_BYTES:])
 
 
+def base64_text(data: bytes) -> str:
+    """The one base64 of `data` (RFC 4648, 4)."""
+    return binascii.b2a_base64(data, newline=False).decode()
+
+
 def one_base64(encoded: str, code: str) -> bytes:
+    """The bytes of a base64 text in its one spelling; `FormatError` with `code` otherwise."""
     try:
-        data = base64.b64decode(encoded, validate=True)
-    except (binascii.Error, ValueError) as error:
+        data = binascii.a2b_base64(encoded, strict_mode=True)
+    except ValueError as error:  # binascii.Error is one; a text that is not ASCII gives another
         raise FormatError(code, f"{encoded[:64]!r} is not base64") from error
-    if base64.b64encode(data).decode() != encoded:
+    if base64_text(data) != encoded:
         raise FormatError(code, f"{encoded[:64]!r} is not the one base64 of its bytes")
     return data

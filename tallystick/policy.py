@@ -38,13 +38,13 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 from tallystick.checkpoint import LEDGER_PREFIX
-from tallystick.cosignature import WitnessKey
 from tallystick.errors import PolicyError
 from tallystick.keys import PublicKey
 from tallystick.note import VerifierKey
 from tallystick.value import Value
 
 if TYPE_CHECKING:
+    from tallystick.cosignature import WitnessKey
     from tallystick.policy_text import Problem
 
 __all__ = [
@@ -121,6 +121,11 @@ class Policy(Value):
     boards: tuple[str, ...] = ()
     agents: tuple[bytes, ...] = ()
     anchor_age_s: int | None = None
+
+    @property
+    def asks_more(self) -> bool:
+        """Does it ask for a board kind, an agent, or a young anchor?"""
+        return bool(self.boards or self.agents or self.anchor_age_s is not None)
 
     def issuer(self, issuer_did: str) -> Issuer | None:
         """The trusted issuer of this DID."""

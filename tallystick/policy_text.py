@@ -12,7 +12,6 @@ from typing import Any, Final, TypeVar
 
 from tallystick import did, limits
 from tallystick.checkpoint import gateway_name
-from tallystick.cosignature import WitnessKey
 from tallystick.errors import FormatError, LimitError, PolicyError, TallystickError
 from tallystick.fields import is_int
 from tallystick.note import VerifierKey
@@ -207,6 +206,8 @@ class _Reader:
     def _witness(self, table: Mapping[str, Any], where: tuple[object, ...]) -> Witness | None:
         if not self._known(table, _LOG, where):
             return None
+        from tallystick.cosignature import WitnessKey
+
         try:
             vkey = WitnessKey.parse(self._string(table, "vkey", where))
         except TallystickError as error:

@@ -11,9 +11,9 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Sequence
 from enum import IntEnum
-from typing import Final, TypeVar
+from typing import TYPE_CHECKING, Final, TypeVar
 
-from tallystick import cbor, checkpoint, credential, limits, milestone, record, statement
+from tallystick import cbor, checkpoint, credential, limits, milestone, record
 from tallystick.block import BlockKind
 from tallystick.body import Kind
 from tallystick.checkpoint import Checkpoint
@@ -22,8 +22,10 @@ from tallystick.errors import FormatError, LimitError
 from tallystick.fields import is_int, uint
 from tallystick.milestone import Confirmed, Milestone
 from tallystick.record import Record
-from tallystick.statement import Statement
 from tallystick.value import Value
+
+if TYPE_CHECKING:
+    from tallystick.statement import Statement
 
 __all__ = ["Cosigned", "Inclusion", "Part", "Proof", "SharedInclusion", "build", "parse"]
 
@@ -293,6 +295,10 @@ def _shared(raw: bytes) -> SharedInclusion:
 
 
 def _statements(raws: list[bytes]) -> tuple[tuple[Confirmed, Statement], ...]:
+    if not raws:
+        return ()
+    from tallystick import statement
+
     found: list[tuple[Confirmed, Statement]] = []
     for raw in raws:
         confirmed = milestone.parse_confirmed(raw)

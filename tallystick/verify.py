@@ -20,22 +20,20 @@ from tallystick.policy import Policy
 from tallystick.proof import Proof
 from tallystick.verdict import Check, Outcome, Verdict
 from tallystick.verification import (
-    asked,
     device,
     ledger,
     links,
     log,
     records,
     standing,
-    tail,
     window,
 )
 from tallystick.verification.records import SignatureCheck, check_signatures
 from tallystick.verification.state import Verification
-from tallystick.verification.tail import Head
 
 if TYPE_CHECKING:
     from tallystick.jcs import Object
+    from tallystick.verification.tail import Head
 
 __all__ = ["verify"]
 
@@ -74,7 +72,10 @@ def verify(
         # 6. the chain
         links.links(v, first_key)
         links.forks(v)
-        tail.tail(v, heads)
+        if heads:
+            from tallystick.verification import tail
+
+            tail.tail(v, heads)
     # 7. and 8. the log
     log.inclusion(v)
     log.signature(v)
@@ -87,7 +88,10 @@ def verify(
     # 11. between which two moments
     window.window(v)
     # what the policy asks for besides
-    asked.board(v)
-    asked.agents(v)
-    asked.anchor_age(v)
+    if policy.asks_more:
+        from tallystick.verification import asked
+
+        asked.board(v)
+        asked.agents(v)
+        asked.anchor_age(v)
     return v.verdict()

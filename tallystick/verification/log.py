@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tallystick import merkle, shared_inclusion
+from tallystick import merkle
 from tallystick.checkpoint import Checkpoint
 from tallystick.errors import EvidenceError, KeyUnknownError, TallystickError
 from tallystick.proof import SharedInclusion
@@ -39,6 +39,8 @@ def inclusion(v: Verification) -> None:
 
 
 def _shared(v: Verification, shared: SharedInclusion, checkpoint: Checkpoint) -> None:
+    from tallystick import shared_inclusion
+
     hashes = map(merkle.leaf_hash, (one.raw for one in v.proof.records))
     leaves = dict(zip(shared.indices, hashes, strict=True))
     try:

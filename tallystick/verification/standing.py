@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 from tallystick import did
 from tallystick.errors import TallystickError
 from tallystick.keys import PublicKey
-from tallystick.statement import History, Status
 from tallystick.verdict import Outcome
 from tallystick.verification.ledger import inclusion_of, milestone_of
 from tallystick.verification.state import Verification
@@ -17,8 +16,6 @@ if TYPE_CHECKING:
 
 __all__ = ["statements", "status_lists"]
 
-_BARRED = (Status.SUSPENDED, Status.STOLEN, Status.RETIRED)
-
 
 def statements(v: Verification, first_key: PublicKey) -> None:
     """10. **device.status**: the rules of section 9 over the statements, in the order of positions."""
@@ -27,6 +24,8 @@ def statements(v: Verification, first_key: PublicKey) -> None:
     if not p.statements:
         v.add(code, Outcome.SKIPPED, "no statements about the device in the file")
         return
+    from tallystick.statement import History, Status
+
     credential = p.credential
     issuer = v.policy.issuer(credential.issuer) if credential else None
     issuers = [issuer.key] if issuer else []
@@ -58,7 +57,7 @@ def statements(v: Verification, first_key: PublicKey) -> None:
             newest = confirmed.milestone
     if history.status is not at_anchor:
         v.notes.append(f"after the anchor the device became {history.status}")
-    if at_anchor in _BARRED:
+    if at_anchor in (Status.SUSPENDED, Status.STOLEN, Status.RETIRED):
         v.add(code, Outcome.UNTRUSTED, f"{at_anchor} before the anchor's position")
     elif missing:
         # stops whoever hands over the file from leaving out the one statement that matters

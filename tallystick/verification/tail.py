@@ -24,9 +24,7 @@ class Head(Value):
 
 
 def tail(v: Verification, heads: Sequence[Head]) -> None:
-    """Add the check, if a head is known."""
-    if not heads:
-        return
+    """Add the check; one head at least is known."""
     code = "chain.tail"
     held = {one.seq: one.id for one in v.proof.records}
     other = next((one for one in heads if held.get(one.seq, one.id) != one.id), None)
