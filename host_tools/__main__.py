@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tallystick_host.cli import main
+from tallystick_host.start import main
 
 if __name__ == "__main__":
     raise SystemExit(main())

@@ -1,23 +1,18 @@
-"""`tally`: the command line as a whole, and the exit status of everything.
+"""`tally`: the command line as a whole. Commands are imported when they are called.
 
-Commands are imported when they are called, so that `tally verify` of one small file starts at once.
+The program starts in `tallystick_host.start`, which comes here for all but the plain forms of `tally verify`.
 """
 
 from __future__ import annotations
 
 import importlib
-import os
-import sys
 from pathlib import Path
 from typing import Final
 
 import rich_click as click
 
-from tallystick.errors import EvidenceError, PolicyError, TallystickError
-from tallystick_host import terminal
-from tallystick_host.errors import HostError
+from tallystick_host import exits, terminal
 from tallystick_host.home import Home, default
-from tallystick_host.words import shown_path
 
 __all__ = ["main", "tally"]
 
@@ -37,10 +32,6 @@ _COMMANDS: Final = (
     *("prove", "verify", "inspect", "issuer", "credential", "device"),
     *("logs", "doctor", "simulate"),
 )
-EXIT_USE: Final = 2
-EXIT_UNDONE: Final = 5
-EXIT_INTERRUPTED: Final = 130
-EXIT_PIPE: Final = 141  # as if SIGPIPE had ended us
 
 
 class _Commands(click.RichGroup):
@@ -108,30 +99,11 @@ def main(args: list[str] | None = None) -> int:
         terminal.error(message[:1].lower() + message[1:])
         path = error.ctx.command_path if error.ctx else "tally"
         terminal.hint(f"{path} --help")
-        return EXIT_USE
+        return exits.EXIT_USE
     except click.ClickException as error:
         terminal.error(error.format_message())
-        return EXIT_USE
-    except HostError as error:
-        terminal.error(error.detail, error.code)
-        if error.hint:
-            terminal.hint(error.hint)
-        return error.exit_status
-    except TallystickError as error:
-        terminal.error(error.detail, error.code)
-        if error.hint:
-            terminal.hint(error.hint)
-        if isinstance(error, PolicyError):
-            return EXIT_USE
-        return 1 if isinstance(error, EvidenceError) else EXIT_UNDONE
-    except (click.Abort, KeyboardInterrupt):
-        terminal.error("interrupted")
-        return EXIT_INTERRUPTED
-    except terminal.OutputClosedError:
-        # the interpreter flushes stdout once more when it ends
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return EXIT_PIPE
-    except OSError as error:
-        where = f": {shown_path(error.filename)!r}" if error.filename else ""
-        terminal.error(f"{(error.strerror or str(error)).lower()}{where}")
-        return EXIT_UNDONE
+        return exits.EXIT_USE
+    except click.Abort:
+        return exits.explain(KeyboardInterrupt())
+    except exits.ENDINGS as error:
+        return exits.explain(error)

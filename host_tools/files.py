@@ -12,17 +12,19 @@ from __future__ import annotations
 import contextlib
 import os
 import stat
-import tempfile
 from collections.abc import Iterator
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tallystick_host.errors import UndoneError, UseError
 from tallystick_host.words import shown_path
 
+if TYPE_CHECKING:
+    from pathlib import Path
+
 __all__ = ["locked", "make_private", "read", "replace", "write_new"]
 
 
-def read(path: Path, limit: int) -> bytes:
+def read(path: str | os.PathLike[str], limit: int) -> bytes:
     """The bytes of a regular file of at most `limit`; `UndoneError` says why not."""
     name = shown_path(path)
     try:
@@ -46,6 +48,8 @@ def replace(path: Path, data: bytes, mode: int = 0o644) -> None:
     target = path.resolve()
     with contextlib.suppress(FileNotFoundError):
         mode = stat.S_IMODE(target.stat().st_mode)
+    import tempfile
+
     temporary = None
     try:
         descriptor, temporary = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)

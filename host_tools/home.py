@@ -13,17 +13,23 @@ Keys are PKCS #8 in PEM, mode 0600, made once and never written over. They are r
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
 from pathlib import Path
 
 from tallystick import did
 from tallystick.errors import TallystickError
 from tallystick.keys import PrivateKey
+from tallystick.value import Value
 from tallystick_host import files, limits
 from tallystick_host.errors import UndoneError, UseError
 from tallystick_host.words import shown_path
 
-__all__ = ["Home", "default", "read_key"]
+__all__ = ["Home", "default", "folder", "read_key"]
+
+
+def folder() -> Path:
+    """The folder that TALLY_HOME names, else that of this user."""
+    named = os.environ.get("TALLY_HOME")
+    return Path(named) if named else default()
 
 
 def default() -> Path:
@@ -33,8 +39,7 @@ def default() -> Path:
     return Path(platformdirs.user_config_dir("tallystick"))
 
 
-@dataclass(frozen=True)
-class Home:
+class Home(Value):
     """The folder and the names in it."""
 
     folder: Path

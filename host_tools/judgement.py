@@ -1,100 +1,134 @@
-"""The verdict on each of many files: the library's, plus what only several files together show."""
+"""The verdict on one file, and what the run needs to know of it besides."""
 
 from __future__ import annotations
 
-import dataclasses
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from functools import lru_cache
+from collections.abc import Mapping, Sequence
+from hashlib import blake2b
+from typing import TYPE_CHECKING
 
-from tallystick import policy, verify
+from tallystick import verify
 from tallystick.body import Event, EventCode
-from tallystick.jcs import Object
+from tallystick.policy import Policy
 from tallystick.proof import Proof
 from tallystick.record import Record
+from tallystick.value import Value
 from tallystick.verdict import Check, Outcome, Verdict
-from tallystick_host.forks import Fork, ForkWatch, device_keys
+from tallystick.verification.records import SignatureCheck, check_signatures
+from tallystick.verification.tail import Head
 from tallystick_host.proof_files import ProofFile
+from tallystick_host.words import shown
 
-__all__ = ["Judged", "judge"]
+if TYPE_CHECKING:
+    from tallystick.jcs import Object
+    from tallystick_host.forks import Fork
 
+__all__ = ["ROW_BYTES", "Judged", "Settings", "judge"]
+
+ROW_BYTES = 24
 _FORK = "chain.fork"
-_KEPT_PROOFS = 8  # parsed, while forks are confirmed
 
 
-@dataclass(frozen=True)
-class Judged:
-    """A file and what became of it; `proof` is None if it could not be read."""
+class Settings(Value):
+    """What is the same for every file of a run. `form` is "quiet", "lines", "steps" or "json"; `names` are what people
+    call the devices, by DID; `salt` keeps anybody from choosing records whose `rows` collide.
+    """
 
-    file: ProofFile
+    policy: Policy
+    form: str
+    salt: bytes
+    now: int
+    names: Mapping[str, str] = {}
+    lists: Sequence[Object] = ()
+
+
+class Judged(Value):
+    """One file: its verdict, and as text what is to be printed of it.
+
+    `rows`: for each key (kid), of each record in the file that it signed, seq, a hash of the id and a hash of prev, 8
+    bytes each; only if the file is to be compared with others.
+    """
+
     verdict: Verdict
-    proof: Proof | None
+    text: str
+    rows: Mapping[bytes, bytes] = {}
 
 
 def judge(
-    given: Sequence[ProofFile],
-    trusted: policy.Policy,
-    step: Callable[[], None] = lambda: None,
-    lists: Sequence[Object] = (),
-) -> Iterator[Judged]:
-    """The verdict on each file, in order. `step` is called twice a file, once when it was read and once when judged;
-    `lists` are status lists at hand.
+    file: ProofFile,
+    settings: Settings,
+    *,
+    compare: bool = False,
+    check: SignatureCheck = check_signatures,
+    heads: Sequence[Head] = (),
+    forks: Sequence[tuple[Fork, str]] = (),
+) -> Judged:
+    """The verdict on `file`. `forks`: pairs from this and other files that prove a fork of its device, each with the
+    words that say where the two records stand.
     """
-    forks = _forks(given, step) if len(given) > 1 else {}
-    for file in given:
-        loaded = file.load()
-        if isinstance(loaded, Check):
-            yield Judged(file, Verdict((loaded,)), None)
-        else:
-            yield Judged(file, _verdict(given, loaded, trusted, forks, lists), loaded)
-        step()
+    loaded = file.load()
+    if isinstance(loaded, Check):
+        verdict = Verdict((loaded,))
+        return Judged(verdict, _text(file, verdict, settings, None))
+    proof = loaded
+    if forks:
+        pairs = tuple((fork.first, fork.second) for fork, _ in forks)
+        proof = loaded.replace(forks=loaded.forks + pairs)
+    verdict = verify.verify(
+        proof, settings.policy, settings.lists, heads=heads, now=settings.now, check=check
+    )
+    if forks:
+        verdict = _told(verdict, "; ".join(where for _, where in forks))
+    text = _text(file, verdict, settings, loaded)
+    return Judged(verdict, text, _rows(loaded, settings.salt) if compare else {})
 
 
-def _forks(given: Sequence[ProofFile], step: Callable[[], None]) -> dict[bytes, Fork]:
-    watch = ForkWatch()
-    for number, file in enumerate(given):
-        loaded = file.load()
-        if not isinstance(loaded, Check):
-            watch.see(number, loaded)
-        step()
+def _text(file: ProofFile, verdict: Verdict, settings: Settings, proof: Proof | None) -> str:
+    name = shown(settings.names.get(verdict.device or "", ""))
+    if settings.form == "quiet":
+        return ""
+    if settings.form == "json":
+        import json
 
-    @lru_cache(maxsize=_KEPT_PROOFS)
-    def load(number: int) -> Proof | None:
-        again = given[number].load()
-        return None if isinstance(again, Check) else again
+        from tallystick_host.verdict_json import facts
 
-    return watch.confirmed(load)
+        return json.dumps(facts(file.name, verdict, settings.policy, name), ensure_ascii=False)
+    from tallystick_host import verdict_lines
+
+    shown_steps = proof if settings.form == "steps" else None
+    return "\n".join(verdict_lines.lines(file.name, verdict, name, shown_steps))
 
 
-def _verdict(
-    given: Sequence[ProofFile],
-    proof: Proof,
-    trusted: policy.Policy,
-    forks: Mapping[bytes, Fork],
-    lists: Sequence[Object],
-) -> Verdict:
-    here = [
-        forks[kid]
-        for kid, key in device_keys(proof).items()
-        if kid in forks and forks[kid].key == key
-    ]
-    if not here:
-        return verify.verify(proof, trusted, lists)
-    pairs = tuple((fork.first, fork.second) for fork in here)
-    verdict = verify.verify(dataclasses.replace(proof, forks=proof.forks + pairs), trusted, lists)
+def _told(verdict: Verdict, detail: str) -> Verdict:
+    """The verdict, with the places of the pair where only its ids stood."""
     checks = tuple(
-        dataclasses.replace(check, detail="; ".join(_where(fork, given) for fork in here))
+        check.replace(detail=detail)
         if check.code == _FORK and check.result is Outcome.UNTRUSTED
         else check
         for check in verdict.checks
     )
-    return dataclasses.replace(verdict, checks=checks)
+    return verdict.replace(checks=checks)
 
 
-def _where(fork: Fork, given: Sequence[ProofFile]) -> str:
+def _rows(proof: Proof, salt: bytes) -> dict[bytes, bytes]:
+    rows: dict[bytes, bytearray] = {}
+    pairs = (one for pair in proof.forks for one in pair)
+    for one in (*proof.records, *proof.links, *proof.opens, *proof.rotations, *pairs):
+        row = one.seq.to_bytes(8, "big") + _short(one.id, salt) + _short(one.prev, salt)
+        rows.setdefault(one.signed.kid, bytearray()).extend(row)
+    return {kid: bytes(held) for kid, held in rows.items()}
+
+
+def _short(id: bytes, salt: bytes) -> bytes:
+    return blake2b(id, digest_size=8, key=salt).digest()
+
+
+def where(fork: Fork, names: tuple[str, str]) -> str:
+    """Where the two records of a fork stand, for people."""
     seq = min(fork.first.seq, fork.second.seq)
-    first = f"{_named(fork.first)} in {given[fork.first_file].name}"
-    second = f"{_named(fork.second)} in {given[fork.second_file].name}"
+    first, second = (
+        f"{_named(one)} in {name}"
+        for one, name in zip((fork.first, fork.second), names, strict=True)
+    )
     return f"fork at seq {seq}: {first} and {second} (a cloned or restored key)"
 
 

@@ -11,16 +11,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal, TypeAlias
 
-from tallystick import did, policy
-from tallystick import limits as library_limits
+from tallystick import did
+from tallystick.cosignature import WitnessKey
 from tallystick.errors import TallystickError
 from tallystick.note import VerifierKey
-from tallystick.policy import Log, Policy
+from tallystick.policy import Log, Policy, Witness
 from tallystick_host import files
 from tallystick_host.errors import UndoneError, UseError
-from tallystick_host.words import shown_path
+from tallystick_host.trusted import check, read, text_of
 
-__all__ = ["HEADER", "Role", "Trusted", "check", "facts", "read", "table", "trust"]
+__all__ = ["HEADER", "Role", "Trusted", "check", "facts", "read", "table", "text_of", "trust"]
 
 Role: TypeAlias = Literal["gateway", "ledger", "issuer", "witness"]
 
@@ -50,24 +50,6 @@ class Trusted:
     added: bool
     role: Role
     line: str
-
-
-def read(path: Path) -> Policy:
-    """The policy at `path`; `UseError` if there is none or it cannot be used."""
-    name = shown_path(path)
-    if not path.exists():
-        raise UseError(
-            f"no policy {name!r}", hint="tally init makes one, --policy FILE names another"
-        )
-    return check(_text(path), name)
-
-
-def check(text: str, name: str = "the new policy") -> Policy:
-    """The policy that `text` is; `UseError` (with the library's code) otherwise."""
-    try:
-        return policy.parse(text.encode())
-    except TallystickError as error:
-        raise UseError(f"{name}: {error.detail}", code=error.code, hint=error.hint) from error
 
 
 def trust(path: Path, role: Role, line: str, *, name: str = "", operator: str = "") -> Trusted:
@@ -111,7 +93,7 @@ def _append(path: Path, role: Role, line: str, name: str, operator: str) -> Trus
                     code="policy.name-taken",
                     hint=f"if its key was really replaced, take the old entry out of {path}",
                 )
-    old = _text(path)
+    old = text_of(path)
     text = old + ("" if old.endswith("\n") else "\n")
     text += "\n" + table(role, line, name=name, operator=operator)
     grown = check(text)
@@ -129,7 +111,7 @@ def _append(path: Path, role: Role, line: str, name: str, operator: str) -> Trus
 def facts(given: Policy) -> dict[str, object]:
     """The policy for `--json`."""
 
-    def logs(entries: tuple[Log, ...]) -> list[dict[str, str]]:
+    def logs(entries: tuple[Log | Witness, ...]) -> list[dict[str, str]]:
         return [
             {"name": log.name, "operator": log.operator, "vkey": str(log.vkey)} for log in entries
         ]
@@ -141,6 +123,10 @@ def facts(given: Policy) -> dict[str, object]:
         "ledgers": logs(given.ledgers),
         "witnesses": logs(given.witnesses),
         "required": list(given.required),
+        "quorum": given.quorum,
+        "boards": list(given.boards),
+        "agents": [one.hex() for one in given.agents],
+        "anchor_age_s": given.anchor_age_s,
     }
 
 
@@ -150,19 +136,14 @@ def _canonical(role: Role, line: str) -> str:
         if role == "issuer":
             did.public_key(line)
             return line
-        return str(VerifierKey.parse(line))
+        return str((WitnessKey if role == "witness" else VerifierKey).parse(line))
     except TallystickError as error:
-        raise UseError(error.detail, code=error.code, hint=_PRINTED_BY[role]) from error
+        raise UseError(
+            error.detail, code=error.code, hint=error.hint or _PRINTED_BY[role]
+        ) from error
 
 
-def _logs(given: Policy, role: Role) -> tuple[Log, ...]:
+def _logs(given: Policy, role: Role) -> tuple[Log | Witness, ...]:
     if role == "gateway":
         return given.gateways
     return given.ledgers if role == "ledger" else given.witnesses
-
-
-def _text(path: Path) -> str:
-    try:
-        return files.read(path, library_limits.POLICY_BYTES).decode()
-    except UnicodeDecodeError as error:
-        raise UseError(f"{shown_path(path)!r} is not UTF-8") from error

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 from typing import Final
 
 from tallystick import limits, proof
 from tallystick.errors import TallystickError
 from tallystick.proof import Proof
+from tallystick.value import Value
 from tallystick.verdict import Check, Outcome
 from tallystick_host import files
 from tallystick_host.errors import UndoneError
@@ -22,17 +21,23 @@ __all__ = ["ProofFile", "find"]
 SUFFIX: Final = ".tally"
 
 
-@dataclass(frozen=True)
-class ProofFile:
+class ProofFile(Value):
     """A path to judge. `trouble`: why it cannot be read, known before it is opened."""
 
-    path: Path
+    path: str
     trouble: str = ""
 
     @cached_property
     def name(self) -> str:
         """The path for people."""
         return shown_path(self.path)
+
+    def size(self) -> int:
+        """How many bytes there are to verify, 0 if nobody can say."""
+        try:
+            return 0 if self.trouble else os.stat(self.path).st_size
+        except (OSError, ValueError):
+            return 0
 
     def load(self) -> Proof | Check:
         """The proof, or the failed check `proof.format` that says why there is none."""
@@ -46,10 +51,10 @@ class ProofFile:
             return _unreadable(str(error))
 
 
-def find(paths: Iterable[Path]) -> Iterator[ProofFile]:
+def find(paths: Iterable[str]) -> Iterator[ProofFile]:
     """Every file that is named, and every *.tally in the folders that are named, in the order of their names."""
     for path in paths:
-        if not path.is_dir():
+        if not os.path.isdir(path):
             yield ProofFile(path)
             continue
         empty = True
@@ -59,9 +64,9 @@ def find(paths: Iterable[Path]) -> Iterator[ProofFile]:
             for name in sorted(names):
                 if name.endswith(SUFFIX):
                     empty = False
-                    yield ProofFile(Path(folder, name))
+                    yield ProofFile(os.path.join(folder, name))
         for error in troubles:
-            yield ProofFile(Path(error.filename or path), (error.strerror or str(error)).lower())
+            yield ProofFile(error.filename or path, (error.strerror or str(error)).lower())
         if empty and not troubles:
             yield ProofFile(path, f"a folder without *{SUFFIX} files")
 

@@ -1,7 +1,7 @@
 """A verdict in words: one sentence, and what was not proven.
 
-The sentence never says more than the checks that ran: "as the board signed them" only when the signatures were
-checked, a time only when a ledger proves one.
+The sentence never says more than the checks that ran: "since the board signed them" only when the signatures were
+checked, "complete" only when the chain was, a time only when a ledger proves one.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from tallystick.errors import TallystickError
 from tallystick.verdict import Check, Outcome, Status, Verdict
 from tallystick_host.words import plural, rfc3339, span
 
-__all__ = ["device_name", "not_proven", "sentence"]
+__all__ = ["NEVER_PROVEN", "device_name", "not_proven", "sentence"]
 
 _OPEN = (Outcome.SKIPPED, Outcome.PENDING, Outcome.UNDECIDED)
 _OUTCOMES = {
@@ -19,6 +19,12 @@ _OUTCOMES = {
     Status.UNDECIDED: Outcome.UNDECIDED,
     Status.UNTRUSTED: Outcome.UNTRUSTED,
 }
+# what no signature can say
+NEVER_PROVEN = (
+    "where the sensor was, and that it measured what it should",
+    "that the board's clock was right before the anchor",
+    "that nobody opened the case",
+)
 
 
 def sentence(verdict: Verdict, name: str = "") -> str:
@@ -47,8 +53,7 @@ def not_proven(verdict: Verdict) -> list[str]:
         lines.append("by when the readings existed: no trusted ledger says so")
     if verdict.not_before is None:
         lines.append("that the readings are not older than the board's clock says")
-    lines.append("where the sensor was, and that it measured what it should")
-    return lines
+    return [*lines, *NEVER_PROVEN]
 
 
 def device_name(verdict: Verdict, name: str = "") -> str:
@@ -78,20 +83,19 @@ def _what(verdict: Verdict, name: str) -> str:
     if verdict.first is None or verdict.last is None:
         return f"a record of {who}"
     where = f"seq {span(verdict.first, verdict.last)}"
-    if verdict.readings:
-        return f"{plural(verdict.readings, 'reading')} of {who} ({where})"
-    return f"{'a record' if verdict.first == verdict.last else 'records'} of {who} ({where})"
+    if not verdict.readings:
+        return f"{'a record' if verdict.first == verdict.last else 'records'} of {who} ({where})"
+    what = f"{plural(verdict.readings, 'reading')} of {who} ({where})"
+    if verdict.claimed is None:
+        return what
+    start, end = map(rfc3339, verdict.claimed)
+    return f"{what} {f'at {start}' if start == end else f'between {start} and {end}'}"
 
 
 def _good(verdict: Verdict) -> str:
-    signed = verdict.check("record.signature")
-    clauses: list[str] = []
-    if signed is not None and signed.result is Outcome.OK:
-        clauses.append("as the board signed it" if _single(verdict) else "as the board signed them")
-    if verdict.not_after is not None:
-        clauses.append(f"in existence by {rfc3339(verdict.not_after)}")
-    if verdict.not_before is not None:
-        clauses.append(f"not made before {rfc3339(verdict.not_before)}")
+    """What was proven: unmodified, complete, and between which moments."""
+    clauses = [clause for clause in (_unmodified(verdict), _complete(verdict)) if clause]
+    clauses += _window(verdict)
     verb = "is" if _single(verdict) else "are"
     if not clauses:
         return (
@@ -99,20 +103,54 @@ def _good(verdict: Verdict) -> str:
             if verb == "are"
             else "passes what the policy requires"
         )
-    return f"{verb} {', '.join(clauses)}{_gaps(verdict)}"
+    said = f"{', '.join(clauses[:-1])} and {clauses[-1]}" if len(clauses) > 1 else clauses[0]
+    return f"{verb} {said}{_by(verdict)}"
+
+
+def _unmodified(verdict: Verdict) -> str:
+    if not _ok(verdict, "record.signature"):
+        return ""
+    return f"unmodified since the board signed {'it' if _single(verdict) else 'them'}"
+
+
+def _complete(verdict: Verdict) -> str:
+    """Of more than one record: nothing between them is missing, or the board says what."""
+    if verdict.first == verdict.last or not (
+        _ok(verdict, "chain.link") and _ok(verdict, "chain.gap")
+    ):
+        return ""
+    if not verdict.gaps:
+        return "complete"
+    missing = sum(gap.records for gap in verdict.gaps)
+    gaps = plural(len(verdict.gaps), "gap")
+    return f"complete except for {gaps} ({plural(missing, 'record')}) that the board declares"
+
+
+def _window(verdict: Verdict) -> list[str]:
+    clauses: list[str] = []
+    if verdict.not_after is not None:
+        clauses.append(f"in existence before {rfc3339(verdict.not_after)}")
+    if verdict.not_before is not None:
+        clauses.append(f"signed after {rfc3339(verdict.not_before)}")
+    return clauses
+
+
+def _by(verdict: Verdict) -> str:
+    """Whose clock that was."""
+    if verdict.not_after is None and verdict.not_before is None:
+        return ""
+    ledger = f" {verdict.ledger}" if verdict.ledger else ""
+    operator = f" operated by {verdict.operator}" if verdict.operator else ""
+    return f", by the clock of ledger{ledger}{operator}"
+
+
+def _ok(verdict: Verdict, code: str) -> bool:
+    check = verdict.check(code)
+    return check is not None and check.result is Outcome.OK
 
 
 def _single(verdict: Verdict) -> bool:
     return verdict.readings == 1 or (verdict.readings == 0 and verdict.first == verdict.last)
-
-
-def _gaps(verdict: Verdict) -> str:
-    gap = verdict.check("chain.gap")
-    return (
-        "; the board declares gaps"
-        if gap and gap.result is Outcome.OK and gap.detail != "none"
-        else ""
-    )
 
 
 def _first(verdict: Verdict, outcome: Outcome) -> Check:

@@ -8,12 +8,11 @@
 
 from __future__ import annotations
 
-import json
 import os
+import re
 import sys
 from collections.abc import Mapping
-
-import click
+from typing import Final, TextIO
 
 from tallystick_host.words import shown
 
@@ -36,6 +35,8 @@ _COLOURS = {
     "UNTRUSTED": "magenta",
     "UNDECIDED": "yellow",
 }
+_NUMBERS: Final = {"red": 31, "green": 32, "yellow": 33, "blue": 34, "magenta": 35, "cyan": 36}
+_STYLE: Final = re.compile("\x1b\\[[0-9;]*m")
 
 
 class OutputClosedError(Exception):
@@ -45,19 +46,21 @@ class OutputClosedError(Exception):
 def data(line: str = "") -> None:
     """A line of data, on stdout."""
     try:
-        click.echo(line, color=None if _coloured() else False)
+        _write(sys.stdout, line)
     except BrokenPipeError as error:
         raise OutputClosedError from error
 
 
 def json_line(facts: Mapping[str, object]) -> None:
     """One JSON object on one line of stdout."""
+    import json
+
     data(json.dumps(facts, ensure_ascii=False))
 
 
 def talk(line: str) -> None:
     """A line for the person, on stderr."""
-    click.echo(line, err=True, color=None if _coloured() else False)
+    _write(sys.stderr, line)
 
 
 def warning(text: str) -> None:
@@ -78,7 +81,9 @@ def hint(text: str) -> None:
 
 def styled(text: str, colour: str = "") -> str:
     """`text` in `colour`, or in that of a verdict; `data` and `talk` take colours off again where nobody sees them."""
-    return click.style(text, fg=colour or _COLOURS.get(text), bold=True)
+    number = _NUMBERS.get(colour or _COLOURS.get(text, ""))
+    start = "\x1b[1m" if number is None else f"\x1b[{number}m\x1b[1m"
+    return f"{start}{text}\x1b[0m"
 
 
 def can_progress() -> bool:
@@ -86,5 +91,12 @@ def can_progress() -> bool:
     return sys.stderr.isatty() and os.environ.get("TERM") != "dumb"
 
 
-def _coloured() -> bool:
-    return not os.environ.get("NO_COLOR")
+def _write(stream: TextIO, line: str) -> None:
+    if os.environ.get("NO_COLOR") or not stream.isatty():
+        line = _STYLE.sub("", line)
+    try:
+        stream.write(f"{line}\n")
+    except UnicodeEncodeError:  # a terminal of another age: escapes instead of nothing
+        encoding = stream.encoding or "ascii"
+        stream.write(line.encode(encoding, "backslashreplace").decode(encoding) + "\n")
+    stream.flush()

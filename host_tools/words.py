@@ -6,10 +6,8 @@ What comes from outside is shown on one line and cannot move the cursor: charact
 from __future__ import annotations
 
 import os
+import time as clock
 from collections.abc import Sequence
-from datetime import UTC, datetime
-from decimal import Decimal
-from pathlib import Path
 
 from tallystick.record import CLOCK_UNSET_BELOW
 from tallystick_host import limits
@@ -24,8 +22,8 @@ def rfc3339_ms(time_ms: int) -> str:
     if time_ms > _LAST_MS:
         return f"{time_ms // 1000} s"
     seconds, ms = divmod(time_ms, 1000)
-    text = datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S")
-    # strftime leaves the zeros of years before 1000 away, which no record has
+    year, month, day, hour, minute, second, *_ = clock.gmtime(seconds)
+    text = f"{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}"
     return f"{text}.{ms:03}Z" if ms else f"{text}Z"
 
 
@@ -38,6 +36,8 @@ def rfc3339(time: int) -> str:
 
 def scaled(value: int, exponent: int) -> str:
     """value x 10^exponent, exactly, without an exponent: (215, -1) is "21.5"."""
+    from decimal import Decimal
+
     return f"{Decimal(value).scaleb(exponent):f}"
 
 
@@ -49,7 +49,7 @@ def shown(text: str, limit: int = limits.TEXT_CHARS) -> str:
     )
 
 
-def shown_path(path: Path | str) -> str:
+def shown_path(path: str | os.PathLike[str]) -> str:
     """A path as text, whatever bytes its name has."""
     return shown(os.fsencode(path).decode("utf-8", "backslashreplace"), limit=4096)
 

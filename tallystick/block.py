@@ -8,7 +8,6 @@ genesis and milestones only: an anchor's note and a statement are signed on thei
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from enum import IntEnum
 from functools import cached_property
 from hashlib import sha256
@@ -17,6 +16,7 @@ from tallystick import cbor, cose, limits
 from tallystick.cose import Signed, Signer, Typ
 from tallystick.errors import FormatError
 from tallystick.fields import is_int, octets, text, uint
+from tallystick.value import Value
 
 __all__ = ["Block", "BlockKind", "block_id", "ledger_id", "parse", "sign", "sign_genesis"]
 
@@ -30,8 +30,7 @@ class BlockKind(IntEnum):
     STATEMENT = 3
 
 
-@dataclass(frozen=True)
-class Block:
+class Block(Value):
     """A block as it came. `body` is bytes for an anchor (note), a statement and genesis (name), a
     list for a milestone.
     """

@@ -7,7 +7,6 @@ refuses what is not in form.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from enum import IntEnum
 from itertools import accumulate
 from typing import Final, TypeAlias, cast
@@ -16,6 +15,7 @@ from tallystick import cbor, limits
 from tallystick.errors import FormatError, LimitError, TallystickError
 from tallystick.fields import is_int, octets, optional_octets, text, uint
 from tallystick.keys import SIGNATURE_BYTES, PublicKey
+from tallystick.value import Value
 
 __all__ = [
     "Beacon",
@@ -75,16 +75,14 @@ class EventCode(IntEnum):
     TAMPER = 7
 
 
-@dataclass(frozen=True)
-class MilestoneRef:
+class MilestoneRef(Value):
     """A ledger milestone by name: ledger id (8 bytes), milestone id (32 bytes)."""
 
     ledger: bytes
     id: bytes
 
 
-@dataclass(frozen=True)
-class CheckpointRef:
+class CheckpointRef(Value):
     """A log's checkpoint by value: gateway id (8 bytes), size (leaves), root (32 bytes)."""
 
     gateway: bytes
@@ -92,8 +90,7 @@ class CheckpointRef:
     root: bytes
 
 
-@dataclass(frozen=True)
-class Channel:
+class Channel(Value):
     """A column's meaning: name, SenML unit (RFC 8428, 12.1), and the power of ten of its integers."""
 
     name: str
@@ -101,8 +98,7 @@ class Channel:
     exponent: int
 
 
-@dataclass(frozen=True)
-class Open:
+class Open(Value):
     """First record after power-on, reset, update or a change of configuration."""
 
     boots: int
@@ -116,8 +112,7 @@ class Open:
     checkpoint: CheckpointRef | None = None
 
 
-@dataclass(frozen=True)
-class Readings:
+class Readings(Value):
     """n readings of all channels: `columns[channel][i]` is an integer or None, times 10^exponent
     of the `open`.
 
@@ -145,8 +140,7 @@ class Readings:
         return times
 
 
-@dataclass(frozen=True)
-class Beacon:
+class Beacon(Value):
     """What follows it in the chain is younger than the milestone it names."""
 
     milestone: MilestoneRef | None
@@ -155,16 +149,14 @@ class Beacon:
     queue: int
 
 
-@dataclass(frozen=True)
-class Event:
+class Event(Value):
     """Something happened: `code` (an `EventCode` or another number) and its arguments."""
 
     code: int
     args: tuple[cbor.Value, ...] = ()
 
 
-@dataclass(frozen=True)
-class Rotate:
+class Rotate(Value):
     """A new key takes over; `possession` is its signature over what `possession_bytes` gives."""
 
     key: PublicKey

@@ -23,7 +23,6 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Iterable
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Protocol
 
@@ -33,6 +32,7 @@ from tallystick.errors import FormatError, KeyUnknownError, LimitError, LinkErro
 from tallystick.fields import octets, uint
 from tallystick.keys import PublicKey
 from tallystick.record import Record, device_id, genesis, possession_bytes
+from tallystick.value import Value
 
 __all__ = ["Chain", "Finding", "Fork", "KeyPeriod", "Link", "Links", "Result", "key_periods"]
 
@@ -46,8 +46,7 @@ class Result(StrEnum):
     DISOWNED = "disowned"
 
 
-@dataclass(frozen=True)
-class Link:
+class Link(Value):
     """What the rules need to know of a record that is in the chain."""
 
     id: bytes
@@ -76,16 +75,14 @@ class _Held:
         self._links[seq] = link
 
 
-@dataclass(frozen=True)
-class KeyPeriod:
+class KeyPeriod(Value):
     """`key` is in force from seq `start` on, until the next period starts."""
 
     start: int
     key: PublicKey
 
 
-@dataclass(frozen=True)
-class Fork:
+class Fork(Value):
     """A fork of key `kid` at `seq`: `first` and `second` are the ids of the two records that prove
     it.
     """
@@ -96,8 +93,7 @@ class Fork:
     second: bytes
 
 
-@dataclass(frozen=True)
-class Finding:
+class Finding(Value):
     """What became of a record. `other` is the id of the record that it collides with, if it does."""
 
     result: Result

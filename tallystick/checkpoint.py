@@ -14,8 +14,6 @@ The size is signed as well as the root, so that nobody can give a leaf another i
 
 from __future__ import annotations
 
-import base64
-from dataclasses import dataclass
 from typing import Final
 
 from tallystick import limits, note
@@ -23,6 +21,7 @@ from tallystick.cose import Signer
 from tallystick.errors import FormatError
 from tallystick.keys import PublicKey
 from tallystick.note import Note, VerifierKey
+from tallystick.value import Value
 
 __all__ = ["Checkpoint", "gateway_name", "ledger_name", "parse", "sign"]
 
@@ -30,8 +29,7 @@ LOG_PREFIX: Final = "tallystick/"
 LEDGER_PREFIX: Final = "tallystick-ledger/"
 
 
-@dataclass(frozen=True)
-class Checkpoint:
+class Checkpoint(Value):
     """A checkpoint as it came (`note.raw`), not verified. `root` has 32 bytes, `size` counts
     leaves.
     """
@@ -78,16 +76,13 @@ def parse(raw: bytes) -> Checkpoint:
         raise FormatError("checkpoint.size", f"{size[:32]!r} is not a size")
     if len(size) > 19 or int(size) > limits.TREE_SIZE:
         raise FormatError("checkpoint.size", f"{size[:32]!r} is above the limit")
-    try:
-        value = base64.b64decode(root, validate=True)
-    except ValueError as error:
-        raise FormatError("checkpoint.root", f"{root[:64]!r} is not base64") from error
-    if len(value) != 32 or base64.b64encode(value).decode() != root:
+    value = note.one_base64(root, "checkpoint.root")
+    if len(value) != 32:
         raise FormatError("checkpoint.root", f"{root[:64]!r} is not the base64 of 32 bytes")
     return Checkpoint(signed, origin, int(size), value)
 
 
 def sign(signer: Signer, origin: str, size: int, root: bytes) -> bytes:
     """The note that says: the log `origin` has `size` leaves and this root."""
-    text = f"{origin}\n{size}\n{base64.b64encode(root).decode()}\n"
+    text = f"{origin}\n{size}\n{note.base64_text(root)}\n"
     return note.sign(text, signer, origin)

@@ -7,7 +7,6 @@ is ever encoded again.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import IntEnum
 from functools import cached_property, lru_cache
 from hashlib import sha256
@@ -17,6 +16,7 @@ from tallystick import cbor, limits
 from tallystick.errors import FormatError, LimitError, SignatureError
 from tallystick.fields import is_int
 from tallystick.keys import ED25519, ESP256, KID_BYTES, SIGNATURE_BYTES, PublicKey
+from tallystick.value import Value
 
 __all__ = ["Signed", "Signer", "Typ", "parse", "protected_header", "sig_structure", "sign"]
 
@@ -53,8 +53,7 @@ class Signer(Protocol):
     def sign(self, message: bytes) -> bytes: ...
 
 
-@dataclass(frozen=True)
-class Signed:
+class Signed(Value):
     """A signed object as it came: `raw` is the whole, `protected` and `payload` are slices of it,
     as signed.
     """

@@ -8,7 +8,7 @@ time that the verifier proves, never "now". `status` says where the issuer's sta
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import re
 from typing import Any, Final
 
 from tallystick import cbor, cose, did, limits
@@ -16,6 +16,7 @@ from tallystick.cose import Signed, Signer, Typ
 from tallystick.errors import FormatError
 from tallystick.fields import is_int, octets, uint
 from tallystick.keys import ED25519, ESP256, PublicKey
+from tallystick.value import Value
 
 __all__ = ["Credential", "StatusReference", "parse", "sign"]
 
@@ -26,21 +27,21 @@ NOT_BEFORE: Final = 5
 CONFIRMATION: Final = 8  # RFC 8747
 ROLE: Final = -65537  # private use
 STATUS: Final = -65538  # private use: the registered claim with its URI does not fit a board
+BOARD: Final = -65539  # private use: what kind of board the issuer saw
 INSPECTOR: Final = "inspector"
+_BOARD: Final = re.compile(r"[A-Za-z0-9._-]{1,32}")
 
-_KNOWN: Final = {ISSUER, SUBJECT, EXPIRES, NOT_BEFORE, CONFIRMATION, ROLE, STATUS}
+_KNOWN: Final = {ISSUER, SUBJECT, EXPIRES, NOT_BEFORE, CONFIRMATION, ROLE, STATUS, BOARD}
 
 
-@dataclass(frozen=True)
-class StatusReference:
+class StatusReference(Value):
     """Where the issuer's status lists speak of a credential: number of the list, place in it."""
 
     list: int
     index: int
 
 
-@dataclass(frozen=True)
-class Credential:
+class Credential(Value):
     """A credential as it came, not verified. Times are Unix seconds; `issuer` and `subject` are
     DIDs.
     """
@@ -53,6 +54,7 @@ class Credential:
     key: PublicKey | None = None
     role: str | None = None
     status: StatusReference | None = None
+    board: str | None = None
 
     @property
     def device_key(self) -> PublicKey:
@@ -77,7 +79,8 @@ def parse(raw: bytes) -> Credential:
         or None in claims.values()
     ):
         raise FormatError(
-            "credential.claims", "a credential has iss, sub, nbf; exp, cnf, role and status at most"
+            "credential.claims",
+            "a credential has iss, sub, nbf; exp, cnf, role, status and board at most",
         )
     role = claims.get(ROLE)
     if role not in (None, INSPECTOR):
@@ -95,6 +98,7 @@ def parse(raw: bytes) -> Credential:
         None if confirmation is None else _cose_key(confirmation),
         None if role is None else INSPECTOR,
         None if STATUS not in claims else _status(claims[STATUS]),
+        None if BOARD not in claims else _board(claims[BOARD]),
     )
 
 
@@ -108,6 +112,7 @@ def sign(
     key: PublicKey | None = None,
     role: str | None = None,
     status: StatusReference | None = None,
+    board: str | None = None,
 ) -> bytes:
     """The bytes of a credential; `issuer` is the DID of `signer`'s key."""
     claims: dict[int, object] = {ISSUER: issuer, SUBJECT: subject, NOT_BEFORE: not_before}
@@ -119,6 +124,8 @@ def sign(
         claims[ROLE] = role
     if status is not None:
         claims[STATUS] = [status.list, status.index]
+    if board is not None:
+        claims[BOARD] = _board(board)
     return cose.sign(signer, Typ.CREDENTIAL, cbor.encode(claims))
 
 
@@ -128,6 +135,12 @@ def _did(value: cbor.Value, what: str) -> str:
     # stops control characters from rewriting what a person reads on a screen
     if not (value.isascii() and value.isprintable()):
         raise FormatError("credential.did", f"{what} is not a DID")
+    return value
+
+
+def _board(value: cbor.Value) -> str:
+    if not isinstance(value, str) or not _BOARD.fullmatch(value):
+        raise FormatError("credential.board", "a board kind has 1 to 32 of A-Z a-z 0-9 . _ -")
     return value
 
 

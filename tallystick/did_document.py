@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, Final
 
 from tallystick import did, jcs, limits
 from tallystick.errors import FormatError, TallystickError
 from tallystick.jcs import Object
 from tallystick.keys import PublicKey
+from tallystick.value import Value
 
 __all__ = ["DidDocument", "document", "parse", "web_address"]
 
@@ -26,8 +26,7 @@ _PATH: Final = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,63}")
 _ADDRESS: Final = re.compile(r"[0-9.]+")
 
 
-@dataclass(frozen=True)
-class DidDocument:
+class DidDocument(Value):
     """Who it is about, and the keys that may speak in this name, by their DID URLs."""
 
     did: str

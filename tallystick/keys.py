@@ -8,20 +8,19 @@ signature: keys of low order and encodings that are not canonical never become o
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from functools import cached_property
 from hashlib import sha256
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec, ed25519
-from cryptography.hazmat.primitives.asymmetric.utils import (
-    decode_dss_signature,
-    encode_dss_signature,
-)
+from cryptography.hazmat.primitives.asymmetric import ed25519
 
 from tallystick.errors import FormatError, KeyRefusedError, SignatureError
+from tallystick.value import Value
+
+if TYPE_CHECKING:
+    # signing, PEM and P-256 load these where they are used: a verdict on an Ed25519 proof needs none of them
+    from cryptography.hazmat.primitives.asymmetric import ec
 
 __all__ = ["ED25519", "ESP256", "SIGNATURE_BYTES", "PrivateKey", "PublicKey", "kid"]
 
@@ -44,13 +43,11 @@ def kid(raw: bytes) -> bytes:
     return sha256(raw).digest()[:KID_BYTES]
 
 
-@dataclass(frozen=True)
-class PublicKey:
+class PublicKey(Value):
     """A key that may verify. Make it with `from_bytes`; equality is equality of `alg` and `raw`."""
 
     alg: int
     raw: bytes
-    _key: ed25519.Ed25519PublicKey | ec.EllipticCurvePublicKey = field(repr=False, compare=False)
 
     @classmethod
     def from_bytes(cls, raw: bytes, alg: int) -> PublicKey:
@@ -66,12 +63,13 @@ class PublicKey:
             raise KeyRefusedError(
                 "key.length", f"a key of algorithm {alg} has {KEY_BYTES[alg]} bytes"
             )
-        if alg == ED25519:
-            return cls(alg, raw, _ed25519(raw))
-        try:
-            return cls(alg, raw, ec.EllipticCurvePublicKey.from_encoded_point(ec.SECP256R1(), raw))
-        except ValueError as error:
-            raise KeyRefusedError("key.point", "not a compressed point of P-256") from error
+        key = cls(alg, raw)
+        _ = key._key  # refuses what is no key
+        return key
+
+    @cached_property
+    def _key(self) -> ed25519.Ed25519PublicKey | ec.EllipticCurvePublicKey:
+        return _ed25519(self.raw) if self.alg == ED25519 else _p256(self.raw)
 
     @cached_property
     def kid(self) -> bytes:
@@ -87,12 +85,8 @@ class PublicKey:
         try:
             if isinstance(self._key, ed25519.Ed25519PublicKey):
                 self._key.verify(signature, message)
-                return
-            r, s = int.from_bytes(signature[:32], "big"), int.from_bytes(signature[32:], "big")
-            # stops a second valid signature made by anyone from the first: (r, n - s)
-            if s > _P256_ORDER // 2:
-                raise SignatureError("signature.high-s", "s is in the upper half of the order")
-            self._key.verify(encode_dss_signature(r, s), message, ec.ECDSA(hashes.SHA256()))
+            else:
+                _verify_p256(self._key, signature, message)
         except InvalidSignature as error:
             raise SignatureError("signature.wrong", "the signature does not verify") from error
 
@@ -108,9 +102,9 @@ class PrivateKey:
             raw = key.public_key().public_bytes_raw()
             self.public = PublicKey.from_bytes(raw, ED25519)
         else:
-            raw = key.public_key().public_bytes(
-                serialization.Encoding.X962, serialization.PublicFormat.CompressedPoint
-            )
+            from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
+            raw = key.public_key().public_bytes(Encoding.X962, PublicFormat.CompressedPoint)
             self.public = PublicKey.from_bytes(raw, ESP256)
 
     def __repr__(self) -> str:
@@ -122,6 +116,8 @@ class PrivateKey:
         if alg == ED25519:
             return cls(ed25519.Ed25519PrivateKey.generate())
         if alg == ESP256:
+            from cryptography.hazmat.primitives.asymmetric import ec
+
             return cls(ec.generate_private_key(ec.SECP256R1()))
         raise KeyRefusedError("key.algorithm", f"COSE algorithm {alg!r}, expected -19 or -9")
 
@@ -135,6 +131,9 @@ class PrivateKey:
     @classmethod
     def from_pem(cls, pem: bytes) -> PrivateKey:
         """A key as `to_pem` wrote it (PKCS #8, not encrypted: the file's mode protects it)."""
+        from cryptography.hazmat.primitives import serialization
+        from cryptography.hazmat.primitives.asymmetric import ec
+
         try:
             key = serialization.load_pem_private_key(pem, None)
         except (ValueError, TypeError):
@@ -148,6 +147,8 @@ class PrivateKey:
 
     def to_pem(self) -> bytes:
         """PKCS #8 in PEM, not encrypted. Write it with mode 0600 and nowhere else."""
+        from cryptography.hazmat.primitives import serialization
+
         return self._key.private_bytes(
             serialization.Encoding.PEM,
             serialization.PrivateFormat.PKCS8,
@@ -158,7 +159,10 @@ class PrivateKey:
         """64 bytes: Ed25519, or r || s with the lower of the two possible s."""
         if isinstance(self._key, ed25519.Ed25519PrivateKey):
             return self._key.sign(message)
-        r, s = decode_dss_signature(self._key.sign(message, ec.ECDSA(hashes.SHA256())))
+        from cryptography.hazmat.primitives import hashes
+        from cryptography.hazmat.primitives.asymmetric import ec, utils
+
+        r, s = utils.decode_dss_signature(self._key.sign(message, ec.ECDSA(hashes.SHA256())))
         s = min(s, _P256_ORDER - s)
         return r.to_bytes(32, "big") + s.to_bytes(32, "big")
 
@@ -177,6 +181,26 @@ def _ed25519(raw: bytes) -> ed25519.Ed25519PublicKey:
     if not _on_curve(y):
         raise KeyRefusedError("key.point", "not a point of Ed25519")
     return ed25519.Ed25519PublicKey.from_public_bytes(raw)
+
+
+def _p256(raw: bytes) -> ec.EllipticCurvePublicKey:
+    from cryptography.hazmat.primitives.asymmetric import ec
+
+    try:
+        return ec.EllipticCurvePublicKey.from_encoded_point(ec.SECP256R1(), raw)
+    except ValueError as error:
+        raise KeyRefusedError("key.point", "not a compressed point of P-256") from error
+
+
+def _verify_p256(key: ec.EllipticCurvePublicKey, signature: bytes, message: bytes) -> None:
+    from cryptography.hazmat.primitives import hashes
+    from cryptography.hazmat.primitives.asymmetric import ec, utils
+
+    r, s = int.from_bytes(signature[:32], "big"), int.from_bytes(signature[32:], "big")
+    # stops a second valid signature made by anyone from the first: (r, n - s)
+    if s > _P256_ORDER // 2:
+        raise SignatureError("signature.high-s", "s is in the upper half of the order")
+    key.verify(utils.encode_dss_signature(r, s), message, ec.ECDSA(hashes.SHA256()))
 
 
 def _on_curve(y: int) -> bool:

@@ -79,7 +79,7 @@ def inclusion_path(
     path: list[bytes] = []
     start, end = 0, size
     while end - start > 1:
-        middle = start + _split(end - start)
+        middle = start + split(end - start)
         if index < middle:
             path.append(subtree(middle, end))
             end = middle
@@ -108,7 +108,7 @@ def consistency_path(
     start, end = 0, size
     whole = True  # is leaves start..size1-1 a subtree that the older root already is?
     while size1 != end:
-        middle = start + _split(end - start)
+        middle = start + split(end - start)
         if size1 <= middle:
             path.append(subtree(middle, end))
             end = middle
@@ -194,7 +194,7 @@ def verify_consistency(
         raise PathError("merkle.root", "the path does not join the two roots")
 
 
-def _split(size: int) -> int:
+def split(size: int) -> int:
     """The largest power of two below `size` (> 1)."""
     return int(1 << ((size - 1).bit_length() - 1))
 

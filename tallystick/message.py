@@ -9,7 +9,6 @@ gateway that holds the owner's newest grant.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from tallystick import cbor, cose, limits
 from tallystick.body import MilestoneRef, milestone_field, milestone_ref
@@ -18,6 +17,7 @@ from tallystick.cose import Signed, Signer, Typ
 from tallystick.errors import FormatError
 from tallystick.fields import is_int, octets, optional_octets, text, uint
 from tallystick.keys import ED25519, PublicKey
+from tallystick.value import Value
 
 __all__ = [
     "Acknowledgement",
@@ -35,8 +35,7 @@ __all__ = [
 ]
 
 
-@dataclass(frozen=True)
-class Acknowledgement:
+class Acknowledgement(Value):
     """Everything up to `upto` is durable at the gateway, or given up; `id` is that of record
     `upto`.
     """
@@ -53,8 +52,7 @@ class Acknowledgement:
     nonce: bytes
 
 
-@dataclass(frozen=True)
-class Command:
+class Command(Value):
     """The gateway asks a board to do `name`; `counter` is above that of the command before."""
 
     signed: Signed
@@ -64,8 +62,7 @@ class Command:
     args: tuple[cbor.Value, ...]
 
 
-@dataclass(frozen=True)
-class Challenge:
+class Challenge(Value):
     """A board's answer to a nonce: it holds `key`, and would sign `next` next (None: it has no
     head).
     """
@@ -77,8 +74,7 @@ class Challenge:
     next: int | None
 
 
-@dataclass(frozen=True)
-class Grant:
+class Grant(Value):
     """The owner's word: the gateway with this key may acknowledge and command; the highest serial
     wins.
     """

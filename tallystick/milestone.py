@@ -10,7 +10,6 @@ into that tree: all that a verifier needs.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from tallystick import block, cbor, limits, merkle
 from tallystick.block import Block, BlockKind
@@ -18,12 +17,12 @@ from tallystick.cose import Signer
 from tallystick.errors import FormatError, PathError
 from tallystick.fields import octets, uint
 from tallystick.keys import PublicKey
+from tallystick.value import Value
 
 __all__ = ["Confirmed", "Milestone", "parse", "parse_confirmed", "sign"]
 
 
-@dataclass(frozen=True)
-class Milestone:
+class Milestone(Value):
     """A milestone as it came. It confirms the positions `first`..`size`-1; `time` is Unix seconds by
     the ledger's clock.
     """
@@ -51,8 +50,7 @@ class Milestone:
         self.block.signed.verify(key)
 
 
-@dataclass(frozen=True)
-class Confirmed:
+class Confirmed(Value):
     """A block, its position among all confirmed blocks, the path from there, and the milestone."""
 
     block: Block
@@ -143,8 +141,8 @@ def confirmed_from(value: cbor.Value) -> Confirmed:
     )
 
 
-def hashes(value: cbor.Value, what: str) -> tuple[bytes, ...]:
-    """An array of at most 63 hashes."""
-    if not isinstance(value, list) or len(value) > 63:
-        raise FormatError("field.range", f"{what} is not an array of at most 63 hashes")
+def hashes(value: cbor.Value, what: str, most: int = 63) -> tuple[bytes, ...]:
+    """An array of at most `most` hashes."""
+    if not isinstance(value, list) or len(value) > most:
+        raise FormatError("field.range", f"{what} is not an array of at most {most} hashes")
     return tuple(octets(item, what, 32) for item in value)

@@ -11,9 +11,7 @@ that fails spoils the note.
 
 from __future__ import annotations
 
-import base64
 import binascii
-from dataclasses import dataclass
 from functools import cached_property
 from hashlib import sha256
 from typing import Final
@@ -22,6 +20,7 @@ from tallystick import limits
 from tallystick.cose import Signer
 from tallystick.errors import FormatError, KeyUnknownError, LimitError
 from tallystick.keys import ED25519, PublicKey
+from tallystick.value import Value
 
 __all__ = ["Note", "Signature", "VerifierKey", "parse", "sign"]
 
@@ -30,8 +29,7 @@ _DASH: Final = "\N{EM DASH} "
 KEY_ID_BYTES: Final = 4
 
 
-@dataclass(frozen=True)
-class VerifierKey:
+class VerifierKey(Value):
     """A name and the key that signs under it: what a policy trusts."""
 
     name: str
@@ -49,7 +47,7 @@ class VerifierKey:
         return sha256(self.name.encode() + b"\n" + ED25519_TYPE + self.key.raw).digest()[:4]
 
     def __str__(self) -> str:
-        encoded = base64.b64encode(ED25519_TYPE + self.key.raw).decode()
+        encoded = base64_text(ED25519_TYPE + self.key.raw)
         return f"{self.name}+{self.id.hex()}+{encoded}"
 
     @classmethod
@@ -57,7 +55,7 @@ class VerifierKey:
         """`name+hex+base64`; `FormatError` (`note.vkey`) or `KeyRefusedError` otherwise."""
         name, _, rest = line.strip().partition("+")
         key_id, _, encoded = rest.partition("+")
-        data = _base64(encoded, "note.vkey")
+        data = one_base64(encoded, "note.vkey")
         if len(data) != 33 or data[:1] != ED25519_TYPE:
             raise FormatError("note.vkey", f"{line[:80]!r} is not a verifier key of Ed25519")
         key = cls(name, PublicKey.from_bytes(data[1:], ED25519))
@@ -67,8 +65,7 @@ class VerifierKey:
         return key
 
 
-@dataclass(frozen=True)
-class Signature:
+class Signature(Value):
     """One signature line, not verified."""
 
     name: str
@@ -76,8 +73,7 @@ class Signature:
     signature: bytes
 
 
-@dataclass(frozen=True)
-class Note:
+class Note(Value):
     """A note as it came. `text` holds the final newline; nothing is verified yet."""
 
     raw: bytes
@@ -123,7 +119,7 @@ def parse(raw: bytes) -> Note:
 def sign(text: str, signer: Signer, name: str) -> bytes:
     """The note of `text` (which ends in a newline), signed by `signer` as `name`."""
     key = VerifierKey(name, signer.public)
-    encoded = base64.b64encode(key.id + signer.sign(text.encode())).decode()
+    encoded = base64_text(key.id + signer.sign(text.encode()))
     return f"{text}\n{_DASH}{name} {encoded}\n".encode()
 
 
@@ -131,17 +127,23 @@ def _signature(line: str) -> Signature:
     if not line.startswith(_DASH):
         raise FormatError("note.signature-line", f"{line[:80]!r} is not a signature line")
     name, _, encoded = line[len(_DASH) :].partition(" ")
-    data = _base64(encoded, "note.signature-line")
+    data = one_base64(encoded, "note.signature-line")
     if not name or len(data) <= KEY_ID_BYTES:
         raise FormatError("note.signature-line", f"{line[:80]!r} is not a signature line")
     return Signature(name, data[:KEY_ID_BYTES], data[KEY_ID_BYTES:])
 
 
-def _base64(encoded: str, code: str) -> bytes:
+def base64_text(data: bytes) -> str:
+    """The one base64 of `data` (RFC 4648, 4)."""
+    return binascii.b2a_base64(data, newline=False).decode()
+
+
+def one_base64(encoded: str, code: str) -> bytes:
+    """The bytes of a base64 text in its one spelling; `FormatError` with `code` otherwise."""
     try:
-        data = base64.b64decode(encoded, validate=True)
-    except (binascii.Error, ValueError) as error:
+        data = binascii.a2b_base64(encoded, strict_mode=True)
+    except ValueError as error:  # binascii.Error is one; a text that is not ASCII gives another
         raise FormatError(code, f"{encoded[:64]!r} is not base64") from error
-    if base64.b64encode(data).decode() != encoded:
+    if base64_text(data) != encoded:
         raise FormatError(code, f"{encoded[:64]!r} is not the one base64 of its bytes")
     return data

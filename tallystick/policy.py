@@ -1,4 +1,4 @@
-"""A policy: whom the verifier trusts, and for what (TOML).
+"""A policy: whom the verifier trusts, for what, and what it asks of a proof (TOML).
 
 ::
 
@@ -16,28 +16,49 @@
     vkey = "tallystick-ledger/fedcba9876543210+5e6f7a8b+AW..."
     operator = "Harbour"
 
+    [[witnesses]]
+    vkey = "witness.example/w1+0a1b2c3d+BA..."
+    operator = "University"
+
     [require]
     checks = ["record.signature", "chain.link", ...]     # the default is all of `REQUIRABLE`
+    witnesses = 1                        # how many of them must have cosigned the ledger's checkpoint
+    boards = ["ESP32_GENERIC_S3"]        # board kinds that the credential may name
+    agents = ["9f86d081884c7d659a2feaa0c55ad015"]        # agent digests that an `open` may name
+    anchor_age = "400d"                  # how old the anchor may be, in s, m, h or d
 
-Trust starts here and nowhere else: no key out of a proof is ever trusted.
+Trust starts here and nowhere else: no key out of a proof is ever trusted. `parse` takes a policy or raises; `problems`
+says all that is wrong with one, line by line; `doubts` what is allowed and yet worth a second look.
 """
 
 from __future__ import annotations
 
 import re
-import tomllib
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, Final
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any, Final
 
-from tallystick import did, limits
-from tallystick.checkpoint import LEDGER_PREFIX, gateway_name
-from tallystick.errors import LimitError, PolicyError, TallystickError
-from tallystick.fields import is_int
+from tallystick.checkpoint import LEDGER_PREFIX
+from tallystick.errors import PolicyError
 from tallystick.keys import PublicKey
 from tallystick.note import VerifierKey
+from tallystick.value import Value
 
-__all__ = ["REQUIRABLE", "Issuer", "Log", "Policy", "parse"]
+if TYPE_CHECKING:
+    from tallystick.cosignature import WitnessKey
+    from tallystick.policy_text import Problem
+
+__all__ = [
+    "OPTIONAL",
+    "REQUIRABLE",
+    "Issuer",
+    "Log",
+    "Policy",
+    "Witness",
+    "doubts",
+    "from_table",
+    "parse",
+    "problems",
+]
 
 REQUIRABLE: Final = (
     "record.signature",
@@ -48,12 +69,11 @@ REQUIRABLE: Final = (
     "ledger.inclusion",
     "ledger.milestone",
 )
-VERSION: Final = 1
-_LEDGER_NAME: Final = re.compile(re.escape(LEDGER_PREFIX) + "([0-9a-f]{16})")
+OPTIONAL: Final = ("record.open", "device.status", "credential.status", "time.window")
+LEDGER_NAME: Final = re.compile(re.escape(LEDGER_PREFIX) + "([0-9a-f]{16})")
 
 
-@dataclass(frozen=True)
-class Issuer:
+class Issuer(Value):
     """Whose credentials count."""
 
     did: str
@@ -61,9 +81,8 @@ class Issuer:
     name: str = ""
 
 
-@dataclass(frozen=True)
-class Log:
-    """A gateway's log, a ledger or a witness: its verifier key, and who runs it."""
+class Log(Value):
+    """A gateway's log or a ledger: its verifier key, and who runs it."""
 
     vkey: VerifierKey
     name: str = ""
@@ -72,21 +91,41 @@ class Log:
     @property
     def ledger(self) -> bytes:
         """The ledger id in the key's name (8 bytes)."""
-        match = _LEDGER_NAME.fullmatch(self.vkey.name)
+        match = LEDGER_NAME.fullmatch(self.vkey.name)
         if match is None:
             raise PolicyError("policy.ledger", f"{self.vkey.name!r} is not the name of a ledger")
         return bytes.fromhex(match[1])
 
 
-@dataclass(frozen=True)
-class Policy:
-    """Whom to trust. An empty policy trusts nobody: every verdict is then UNTRUSTED at best."""
+class Witness(Value):
+    """One who cosigns the checkpoints of ledgers that it has seen only grow."""
+
+    vkey: WitnessKey
+    name: str = ""
+    operator: str = ""
+
+
+class Policy(Value):
+    """Whom to trust. An empty policy trusts nobody: every verdict is then UNTRUSTED at best.
+
+    `quorum`: how many witnesses must have cosigned, 0 for none. `boards`, `agents` (digests of 16 bytes): which are
+    accepted, all if empty. `anchor_age_s`: seconds that an anchor may be old, None for any age.
+    """
 
     issuers: tuple[Issuer, ...] = ()
     gateways: tuple[Log, ...] = ()
     ledgers: tuple[Log, ...] = ()
-    witnesses: tuple[Log, ...] = ()
+    witnesses: tuple[Witness, ...] = ()
     required: tuple[str, ...] = REQUIRABLE
+    quorum: int = 0
+    boards: tuple[str, ...] = ()
+    agents: tuple[bytes, ...] = ()
+    anchor_age_s: int | None = None
+
+    @property
+    def asks_more(self) -> bool:
+        """Does it ask for a board kind, an agent, or a young anchor?"""
+        return bool(self.boards or self.agents or self.anchor_age_s is not None)
 
     def issuer(self, issuer_did: str) -> Issuer | None:
         """The trusted issuer of this DID."""
@@ -102,98 +141,59 @@ class Policy:
 
 
 def parse(text: bytes) -> Policy:
-    """The policy in `text`; `PolicyError` says what is wrong with it and where."""
-    if len(text) > limits.POLICY_BYTES:
-        raise LimitError(
-            "policy.too-long", f"{len(text)} bytes, the limit is {limits.POLICY_BYTES}"
-        )
-    try:
-        table = tomllib.loads(text.decode())
-    # tomllib lets through what int() and the stack say of 5,000 digits and of 5,000 brackets
-    except (ValueError, RecursionError) as error:
-        raise PolicyError("policy.toml", f"not TOML: {error}") from error
-    # stops a misspelt table from silently trusting less, or requiring less, than its author meant
-    _known(
-        table, {"version", "issuers", "gateways", "ledgers", "witnesses", "require"}, "the policy"
-    )
-    if table.get("version") != VERSION or not is_int(table["version"]):
-        raise PolicyError("policy.version", f"version = {table.get('version')!r}, expected 1")
-    require = table.get("require", {})
-    _known(require, {"checks"}, "[require]")
-    return Policy(
-        tuple(_issuer(one, i) for i, one in _tables(table, "issuers")),
-        tuple(_gateway(one, i) for i, one in _tables(table, "gateways")),
-        tuple(_ledger(one, i) for i, one in _tables(table, "ledgers")),
-        tuple(_log(one, f"witnesses[{i}]") for i, one in _tables(table, "witnesses")),
-        _required(require.get("checks", list(REQUIRABLE))),
-    )
+    """The policy in `text`; `PolicyError` says the first thing that is wrong with it, and where."""
+    from tallystick.policy_text import read
+
+    return read(text)
 
 
-def _tables(table: Mapping[str, Any], name: str) -> list[tuple[int, Mapping[str, Any]]]:
-    value = table.get(name, [])
-    if not isinstance(value, list) or not all(isinstance(one, dict) for one in value):
-        raise PolicyError("policy.table", f"{name} is not a list of [[{name}]] tables")
-    return list(enumerate(value))
+def from_table(table: Mapping[str, Any]) -> Policy:
+    """The same from the table that the TOML means, as shared vectors hold it in JSON."""
+    from tallystick.policy_text import read_table
+
+    return read_table(table)
 
 
-def _known(table: object, allowed: set[str], where: str) -> None:
-    if not isinstance(table, dict):
-        raise PolicyError("policy.table", f"{where} is not a table")
-    for key in table:
-        if key not in allowed:
-            raise PolicyError(
-                "policy.unknown", f"{where}: {key!r} is not known", hint=f"one of {sorted(allowed)}"
-            )
+def problems(text: bytes) -> tuple[Problem, ...]:
+    """All that is wrong with a policy, in the order of its lines; nothing if it can be used."""
+    from tallystick.policy_text import all_problems
+
+    return all_problems(text)
 
 
-def _string(table: Mapping[str, Any], key: str, where: str) -> str:
-    value = table.get(key, "")
-    if not isinstance(value, str):
-        raise PolicyError("policy.type", f"{where}.{key} is not a string")
-    return value
+def same_operator(first: Log | Witness | None, second: Log | Witness | None) -> str:
+    """Who runs both, as the policy writes it; empty if they are different, or nobody says."""
+    if first is None or second is None or not first.operator:
+        return ""
+    same = first.operator.casefold().split() == second.operator.casefold().split()
+    return first.operator if same else ""
 
 
-def _issuer(table: Mapping[str, Any], index: int) -> Issuer:
-    where = f"issuers[{index}]"
-    _known(table, {"did", "name"}, where)
-    name = _string(table, "did", where)
-    try:
-        key = did.public_key(name)
-    except TallystickError as error:
-        raise PolicyError("policy.did", f"{where}: {error.detail}") from error
-    return Issuer(name, key, _string(table, "name", where))
-
-
-def _log(table: Mapping[str, Any], where: str) -> Log:
-    _known(table, {"vkey", "name", "operator"}, where)
-    try:
-        vkey = VerifierKey.parse(_string(table, "vkey", where))
-    except TallystickError as error:
-        raise PolicyError("policy.vkey", f"{where}: {error.detail}") from error
-    return Log(vkey, _string(table, "name", where), _string(table, "operator", where))
-
-
-def _gateway(table: Mapping[str, Any], index: int) -> Log:
-    log = _log(table, f"gateways[{index}]")
-    if log.vkey.name != gateway_name(log.vkey.key):
-        raise PolicyError(
-            "policy.vkey", f"gateways[{index}]: {log.vkey.name!r} is not a gateway's name"
-        )
-    return log
-
-
-def _ledger(table: Mapping[str, Any], index: int) -> Log:
-    log = _log(table, f"ledgers[{index}]")
-    if _LEDGER_NAME.fullmatch(log.vkey.name) is None:
-        raise PolicyError(
-            "policy.vkey", f"ledgers[{index}]: {log.vkey.name!r} is not a ledger's name"
-        )
-    return log
-
-
-def _required(value: object) -> tuple[str, ...]:
-    if not isinstance(value, list) or not set(map(str, value)) <= set(REQUIRABLE):
-        raise PolicyError(
-            "policy.require", "[require] checks names unknown checks", hint=f"any of {REQUIRABLE}"
-        )
-    return tuple(str(one) for one in value)
+def doubts(policy: Policy) -> Iterator[str]:
+    """What a policy may say, and its author may not have meant."""
+    for what, trusted in (
+        ("issuer", policy.issuers),
+        ("gateway", policy.gateways),
+        ("ledger", policy.ledgers),
+    ):
+        if not trusted:
+            yield f"no {what} is trusted: no proof can be VERIFIED"
+    for ledger in policy.ledgers:
+        for gateway in policy.gateways:
+            if operator := same_operator(gateway, ledger):
+                yield (
+                    f"{operator} runs the gateway {gateway.vkey.name} and the ledger {ledger.vkey.name}: "
+                    "the time bounds then rest on one party's word"
+                )
+        for witness in policy.witnesses:
+            if operator := same_operator(witness, ledger):
+                yield f"{operator} runs the ledger {ledger.vkey.name} and its witness {witness.vkey.name}"
+    everyone: list[Log | Witness] = [*policy.gateways, *policy.ledgers, *policy.witnesses]
+    for one in everyone:
+        if not one.operator:
+            yield f"nobody is named as the operator of {one.vkey.name}"
+    if policy.witnesses and not policy.quorum:
+        yield "witnesses are named, but none is required: [require] witnesses = 1"
+    missing = [code for code in REQUIRABLE if code not in policy.required]
+    if missing:
+        yield f"not required, so that a proof without them passes: {' '.join(missing)}"

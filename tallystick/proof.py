@@ -10,11 +10,10 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from enum import IntEnum
-from typing import Final, TypeVar
+from typing import TYPE_CHECKING, Final, TypeVar
 
-from tallystick import cbor, checkpoint, credential, limits, milestone, record, statement
+from tallystick import cbor, checkpoint, credential, limits, milestone, record
 from tallystick.block import BlockKind
 from tallystick.body import Kind
 from tallystick.checkpoint import Checkpoint
@@ -23,9 +22,12 @@ from tallystick.errors import FormatError, LimitError
 from tallystick.fields import is_int, uint
 from tallystick.milestone import Confirmed, Milestone
 from tallystick.record import Record
-from tallystick.statement import Statement
+from tallystick.value import Value
 
-__all__ = ["Inclusion", "Part", "Proof", "build", "parse"]
+if TYPE_CHECKING:
+    from tallystick.statement import Statement
+
+__all__ = ["Cosigned", "Inclusion", "Part", "Proof", "SharedInclusion", "build", "parse"]
 
 T = TypeVar("T")
 
@@ -47,6 +49,8 @@ class Part(IntEnum):
     LINK = 10
     BEFORE = 11
     FORK = 12
+    COSIGNED = 13
+    SHARED = 14
 
 
 _AT_MOST_ONE: Final = (
@@ -54,19 +58,37 @@ _AT_MOST_ONE: Final = (
     Part.ANCHOR,
     Part.CREDENTIAL,
     Part.BEFORE,
+    Part.COSIGNED,
+    Part.SHARED,
 )
 
 
-@dataclass(frozen=True)
-class Inclusion:
+class Inclusion(Value):
     """Where a record stands in the log: leaf index, and the path from there to the root."""
 
     index: int
     path: tuple[bytes, ...]
 
 
-@dataclass(frozen=True)
-class Proof:
+class SharedInclusion(Value):
+    """Where all records stand in the log, and the hashes from there to the root, once each
+    (`tallystick.shared_inclusion`). `indices` is in the order of the records.
+    """
+
+    indices: tuple[int, ...]
+    hashes: tuple[bytes, ...]
+
+
+class Cosigned(Value):
+    """A ledger's checkpoint with the lines of its witnesses, and the consistency path to it from
+    the anchor's milestone.
+    """
+
+    checkpoint: Checkpoint
+    path: tuple[bytes, ...]
+
+
+class Proof(Value):
     """A proof file taken apart; docs/format.md, section 11 says what each part is. Nothing is
     verified.
     """
@@ -83,6 +105,8 @@ class Proof:
     links: tuple[Record, ...] = ()
     before: Milestone | None = None
     forks: tuple[tuple[Record, Record], ...] = ()
+    cosigned: Cosigned | None = None
+    shared: SharedInclusion | None = None
 
     @property
     def checkpoint(self) -> Checkpoint | None:
@@ -103,9 +127,12 @@ def build(
     links: Sequence[bytes] = (),
     before: bytes | None = None,
     forks: Sequence[tuple[bytes, bytes]] = (),
+    cosigned: tuple[bytes, Sequence[bytes]] | None = None,
+    shared: tuple[Sequence[int], Sequence[bytes]] | None = None,
 ) -> bytes:
-    """The bytes of a proof file. `anchor` and `statements` are CBOR `confirmed`; all parts are
-    stored as given.
+    """The bytes of a proof file. `anchor` and `statements` are CBOR `confirmed`, `cosigned` is a
+    note and a consistency path, `shared` stands instead of `inclusions`; all parts are stored as
+    given.
 
     Raises what `parse` raises if the result would not be a proof file.
     """
@@ -121,10 +148,16 @@ def build(
         *((Part.LINK, raw) for raw in links),
         *((Part.BEFORE, raw) for raw in (before,) if raw is not None),
         *((Part.FORK, cbor.encode(list(pair))) for pair in forks),
+        *((Part.COSIGNED, cbor.encode([note, list(path)])) for note, path in _given(cosigned)),
+        *((Part.SHARED, cbor.encode([list(at), list(up)])) for at, up in _given(shared)),
     ]
     encoded = cbor.encode([MAGIC, VERSION, [[part.value, raw] for part, raw in parts]])
     parse(encoded)
     return encoded
+
+
+def _given(value: T | None) -> tuple[T, ...]:
+    return () if value is None else (value,)
 
 
 def parse(data: bytes) -> Proof:
@@ -161,6 +194,12 @@ def parse(data: bytes) -> Proof:
         )
     if anchor is not None and anchor.block.kind is not BlockKind.ANCHOR:
         raise FormatError("proof.anchor", "the anchor's block carries no checkpoint")
+    cosigned = _one(parts[Part.COSIGNED], _cosigned)
+    if cosigned is not None and anchor is None:
+        raise FormatError("proof.cosigned", "a cosigned checkpoint without the anchor it speaks of")
+    shared = _one(parts[Part.SHARED], _shared)
+    if shared is not None and (inclusions or len(shared.indices) != len(records)):
+        raise FormatError("proof.shared", "a shared inclusion is for all records, or not there")
     return Proof(
         records=records,
         opens=_of_kind(parts[Part.OPEN], Kind.OPEN),
@@ -174,6 +213,8 @@ def parse(data: bytes) -> Proof:
         links=_links(parts[Part.LINK], records),
         before=_one(parts[Part.BEFORE], milestone.parse),
         forks=tuple(_fork(raw) for raw in parts[Part.FORK]),
+        cosigned=cosigned,
+        shared=shared,
     )
 
 
@@ -235,7 +276,29 @@ def _inclusion(raw: bytes) -> Inclusion:
     return Inclusion(uint(value[0], "index", limits.TREE_SIZE), milestone.hashes(value[1], "path"))
 
 
+def _cosigned(raw: bytes) -> Cosigned:
+    value = cbor.decode(raw)
+    if not isinstance(value, list) or len(value) != 2 or not isinstance(value[0], bytes):
+        raise FormatError("proof.cosigned", "a cosigned checkpoint is [note, path]")
+    path = milestone.hashes(value[1], "path", limits.PATH_HASHES)
+    return Cosigned(checkpoint.parse(value[0]), path)
+
+
+def _shared(raw: bytes) -> SharedInclusion:
+    value = cbor.decode(raw)
+    if not isinstance(value, list) or len(value) != 2 or not isinstance(value[0], list):
+        raise FormatError("proof.shared", "a shared inclusion is [indices, hashes]")
+    indices = tuple(uint(index, "index", limits.TREE_SIZE) for index in value[0])
+    if len(set(indices)) != len(indices):
+        raise FormatError("proof.shared", "two records at one place of the log")
+    return SharedInclusion(indices, milestone.hashes(value[1], "hashes", limits.PROOF_PARTS))
+
+
 def _statements(raws: list[bytes]) -> tuple[tuple[Confirmed, Statement], ...]:
+    if not raws:
+        return ()
+    from tallystick import statement
+
     found: list[tuple[Confirmed, Statement]] = []
     for raw in raws:
         confirmed = milestone.parse_confirmed(raw)

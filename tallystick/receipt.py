@@ -6,13 +6,13 @@ the two other states are news, not evidence.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import IntEnum
 
 from tallystick import cbor, limits
 from tallystick.errors import FormatError
 from tallystick.fields import octets, uint
 from tallystick.milestone import Confirmed, confirmed_from
+from tallystick.value import Value
 
 __all__ = ["Receipt", "State", "parse"]
 
@@ -27,8 +27,7 @@ class State(IntEnum):
     CONFIRMED = 2
 
 
-@dataclass(frozen=True)
-class Receipt:
+class Receipt(Value):
     """`detail` is for people (a code for a rejected block); `confirmed` is there in that state
     only.
     """

@@ -8,7 +8,6 @@ own code.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import cached_property
 from hashlib import sha256
 from typing import Final
@@ -19,6 +18,7 @@ from tallystick.cose import Signed, Signer, Typ
 from tallystick.errors import FormatError, LimitError
 from tallystick.fields import is_int, octets, uint
 from tallystick.keys import PublicKey, kid
+from tallystick.value import Value
 
 __all__ = ["Record", "device_id", "genesis", "parse", "possession_bytes", "sign"]
 
@@ -27,8 +27,7 @@ _PLAIN: Final = frozenset({int, bytes, type(None), list})
 CLOCK_UNSET_BELOW: Final = 2**30  # a smaller `time` means seconds since boot
 
 
-@dataclass(frozen=True)
-class Record:
+class Record(Value):
     """A record as it came (`signed.raw`) and what it says. The signature is not checked yet."""
 
     signed: Signed

@@ -15,7 +15,6 @@ A statement names the last one that took effect, so that none can be replayed, d
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from enum import IntEnum, StrEnum
 
 from tallystick import cbor, cose, credential, did, limits
@@ -24,6 +23,7 @@ from tallystick.credential import INSPECTOR
 from tallystick.errors import FormatError, TallystickError
 from tallystick.fields import is_int, octets, optional_octets, text
 from tallystick.keys import PublicKey
+from tallystick.value import Value
 
 __all__ = ["Effect", "History", "Statement", "StatementKind", "Status", "parse", "sign"]
 
@@ -69,8 +69,7 @@ _OWNER_MAY = (
 )
 
 
-@dataclass(frozen=True)
-class Statement:
+class Statement(Value):
     """A statement as it came, not verified. `device` is a did:key."""
 
     signed: Signed
@@ -132,8 +131,7 @@ def sign(
     )
 
 
-@dataclass(frozen=True)
-class Effect:
+class Effect(Value):
     """What a statement did: `took` is False if it changed nothing, and `detail` says why."""
 
     statement: Statement

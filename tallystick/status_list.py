@@ -14,13 +14,13 @@ import base64
 import binascii
 import re
 import zlib
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
 from tallystick import limits, timestamp
 from tallystick.errors import FormatError, LimitError
 from tallystick.jcs import Object
+from tallystick.value import Value
 
 __all__ = [
     "ENTRIES",
@@ -104,8 +104,7 @@ class StatusList:
         return index // 8, 0x80 >> index % 8
 
 
-@dataclass(frozen=True)
-class StatusListCredential:
+class StatusListCredential(Value):
     """A status list as it came, not verified: `valid_from` is the moment it speaks for (Unix seconds)."""
 
     id: str

@@ -7,10 +7,10 @@ ids are given as bytes and written as lower-case hex: 16 digits for devices, gat
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import Final
 
 from tallystick.errors import FormatError
+from tallystick.value import Value
 
 __all__ = ["Device", "Gateway", "Ledger", "device_up", "parse_device"]
 
@@ -19,8 +19,7 @@ _DEVICE: Final = re.compile(rf"{ROOT}/([0-9a-f]{{16}})/([a-z]+)(?:/(.+))?")
 DEVICE_STATES: Final = ("init", "ready", "sleeping", "disconnected", "lost")
 
 
-@dataclass(frozen=True)
-class Device:
+class Device(Value):
     """The topics of one device (8 bytes)."""
 
     id: bytes
@@ -62,8 +61,7 @@ class Device:
         return f"{self.base}/verified/{channel}"
 
 
-@dataclass(frozen=True)
-class Gateway:
+class Gateway(Value):
     """The topics of one gateway (8 bytes)."""
 
     id: bytes
@@ -89,8 +87,7 @@ class Gateway:
         return f"{self.base}/grant"
 
 
-@dataclass(frozen=True)
-class Ledger:
+class Ledger(Value):
     """The topics of one ledger (8 bytes)."""
 
     id: bytes

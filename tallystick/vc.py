@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from typing import Any, Final
 
 from tallystick import data_integrity, did, did_document, limits, timestamp
@@ -26,6 +25,7 @@ from tallystick.errors import FormatError, KeyUnknownError, SignatureError
 from tallystick.jcs import Object
 from tallystick.keys import PublicKey
 from tallystick.status_list import Purpose, StatusListCredential, list_id
+from tallystick.value import Value
 
 __all__ = [
     "DeviceCredential",
@@ -54,8 +54,7 @@ _ENTRY: Final = {"type", "statusPurpose", "statusListIndex", "statusListCredenti
 _INDEX: Final = re.compile("0|[1-9][0-9]{0,6}")
 
 
-@dataclass(frozen=True)
-class StatusEntry:
+class StatusEntry(Value):
     """Where a status list speaks of a credential: `list` is the id of the list's own credential."""
 
     purpose: Purpose
@@ -63,8 +62,7 @@ class StatusEntry:
     list: str
 
 
-@dataclass(frozen=True)
-class DeviceCredential:
+class DeviceCredential(Value):
     """The facts of a verifiable credential as it came, not verified. Times are Unix seconds."""
 
     issuer: str

@@ -8,11 +8,12 @@ skipped is listed as skipped and changes nothing.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final
 
-__all__ = ["EXIT_STATUS", "Check", "Outcome", "Status", "Verdict", "worst"]
+from tallystick.value import Value
+
+__all__ = ["EXIT_STATUS", "Check", "Gap", "Outcome", "Status", "Verdict", "worst"]
 
 
 class Outcome(StrEnum):
@@ -53,8 +54,7 @@ _ORDER: Final = (
 )
 
 
-@dataclass(frozen=True)
-class Check:
+class Check(Value):
     """One check: a stable code, how it ended, and why, in words."""
 
     code: str
@@ -62,13 +62,30 @@ class Check:
     detail: str = ""
 
 
-@dataclass(frozen=True)
-class Verdict:
+class Gap(Value):
+    """Seqs `first`..`last` that are not in the file, between records that are. `reason` is the board's own word,
+    "dropped" or "pruned", and `event` the seq of the record that says so; None where the board says nothing.
+    """
+
+    first: int
+    last: int
+    reason: str | None = None
+    event: int | None = None
+
+    @property
+    def records(self) -> int:
+        """How many records are missing."""
+        return self.last - self.first + 1
+
+
+class Verdict(Value):
     """All checks of one proof, and what they establish.
 
     `not_before`, `not_after`: Unix seconds by the ledger's clock, None where nothing proves one.
     `device` is the DID that the credential names. `first`, `last`: seqs of the proven records.
-    `readings`: how many readings they hold. All but `status` and `checks` is None or empty when
+    `readings`: how many readings they hold; `claimed`: when, by the board's own clock, the first and the last was
+    taken. `gaps`: what is missing between them. `operator`: who runs the ledger, by the policy. `warnings` ask for a
+    person's attention, `notes` do not; neither changes the status. All but `status` and `checks` is None or empty when
     the file could not be read.
     """
 
@@ -82,7 +99,11 @@ class Verdict:
     not_after: int | None = None
     gateway: str | None = None
     ledger: str | None = None
-    notes: tuple[str, ...] = field(default=())
+    notes: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+    gaps: tuple[Gap, ...] = ()
+    claimed: tuple[int, int] | None = None
+    operator: str = ""
 
     @property
     def status(self) -> Status:

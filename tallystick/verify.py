@@ -12,29 +12,53 @@ check that could not be made says so; nothing is passed over in silence.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from tallystick import proof
 from tallystick.errors import TallystickError
-from tallystick.jcs import Object
 from tallystick.policy import Policy
 from tallystick.proof import Proof
 from tallystick.verdict import Check, Outcome, Verdict
-from tallystick.verification import device, ledger, links, log, records, standing, window
+from tallystick.verification import (
+    device,
+    ledger,
+    links,
+    log,
+    records,
+    standing,
+    window,
+)
+from tallystick.verification.records import SignatureCheck, check_signatures
 from tallystick.verification.state import Verification
+
+if TYPE_CHECKING:
+    from tallystick.jcs import Object
+    from tallystick.verification.tail import Head
 
 __all__ = ["verify"]
 
 
-def verify(data: bytes | Proof, policy: Policy, lists: Sequence[Object] = ()) -> Verdict:
+def verify(
+    data: bytes | Proof,
+    policy: Policy,
+    lists: Sequence[Object] = (),
+    *,
+    heads: Sequence[Head] = (),
+    now: int | None = None,
+    check: SignatureCheck = check_signatures,
+) -> Verdict:
     """The verdict on a proof file (its bytes, or parsed) under `policy`. Never raises for what is
     in the file, nor for what is in `lists`: status lists of the issuer that are at hand (JSON).
+
+    `heads`: later records of the device that the caller knows of (`chain.tail`). `now`: Unix seconds, for a policy
+    that limits the age of the anchor. `check` verifies many signatures, perhaps on other cores.
     """
     # 1. the form
     try:
         parsed = data if isinstance(data, Proof) else proof.parse(data)
     except TallystickError as error:
         return Verdict((Check("proof.format", Outcome.UNDECIDED, str(error)),))
-    v = Verification(parsed, policy, lists)
+    v = Verification(parsed, policy, lists, now)
     if parsed.credential is None:
         v.add("device.credential", Outcome.UNDECIDED, "no credential in the file")
         return v.verdict()
@@ -43,19 +67,31 @@ def verify(data: bytes | Proof, policy: Policy, lists: Sequence[Object] = ()) ->
     device.credential(v)
     if device.keys(v, first_key):
         # 4. and 5. signatures, and what the readings mean
-        records.signatures(v)
+        records.signatures(v, check)
         records.opens(v)
         # 6. the chain
         links.links(v, first_key)
         links.forks(v)
+        if heads:
+            from tallystick.verification import tail
+
+            tail.tail(v, heads)
     # 7. and 8. the log
     log.inclusion(v)
     log.signature(v)
     # 9. the ledger
     ledger.anchor(v)
+    ledger.witnesses(v)
     # 10. the standing of the device
     standing.statements(v, first_key)
     standing.status_lists(v)
     # 11. between which two moments
     window.window(v)
+    # what the policy asks for besides
+    if policy.asks_more:
+        from tallystick.verification import asked
+
+        asked.board(v)
+        asked.agents(v)
+        asked.anchor_age(v)
     return v.verdict()

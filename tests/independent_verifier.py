@@ -119,6 +119,17 @@ def included(entry: bytes, index: int, path: list[bytes], size: int, root: bytes
     return index < size and len(path) == inner + (index >> inner).bit_count() and node == root
 
 
+def together(at: dict[int, bytes], start: int, end: int, left: list[bytes]) -> bytes:
+    if not at:  # section 11: the root over the leaves start..end-1, by part 14
+        return left.pop(0) if left else b""
+    if end - start == 1:
+        return sha256(b"\0" + at[start]).digest()
+    middle = start + (1 << (end - start - 1).bit_length() - 1)
+    below = together({i: raw for i, raw in at.items() if i < middle}, start, middle, left)
+    above = together({i: raw for i, raw in at.items() if i >= middle}, middle, end, left)
+    return sha256(b"\1" + below + above).digest()
+
+
 def read_note(raw: bytes) -> tuple[str, int, bytes, bytes, list[tuple[str, bytes]]]:  # section 7
     text, tail = raw.decode().rsplit("\n\n", 1)
     origin, size, root = text.split("\n")
@@ -131,8 +142,8 @@ def read_note(raw: bytes) -> tuple[str, int, bytes, bytes, list[tuple[str, bytes
 def judge(data: bytes, issuers: list[str], gateways: Keys, ledgers: Keys) -> Checks:
     # 1. proof.format
     magic, version, parts = decode(data)
-    of = {n: [raw for kind, raw in parts if kind == n] for n in range(1, 13) if n != 7}
-    must(magic == "tally" and version == 1 and len(of[8]) < 2 and len(of[11]) < 2)
+    of = {n: [raw for kind, raw in parts if kind == n] for n in range(1, 15) if n != 7}
+    must(magic == "tally" and version == 1 and all(len(of[n]) < 2 for n in (8, 11, 13, 14)))
     must([kind for kind, _ in parts] == [n for n in of for _ in of[n]])  # known, ascending
     must(of[1] and len(of[4]) in (0, len(of[1])) and len(of[5] + of[6]) == 1)
     records, opens, turns, links = ([Signed(raw, RECORD) for raw in of[n]] for n in (1, 2, 3, 10))
@@ -142,6 +153,11 @@ def judge(data: bytes, issuers: list[str], gateways: Keys, ledgers: Keys) -> Che
     forks = [[Signed(raw, RECORD) for raw in decode(pair)] for pair in of[12]]
     everything = walk + opens + turns + [r for pair in forks for r in pair]
     inclusions = [decode(raw) for raw in of[4]]
+    shared = [decode(raw) for raw in of[14]]
+    for indices, hashes in shared:
+        must(not of[4] and len(indices) == len(set(indices)) == len(of[1]))
+        must(all(type(i) is int and i >= 0 for i in indices) and all(len(h) == 32 for h in hashes))
+    must(not of[13] or (of[6] and len(decode(of[13][0])) == 2))
     raw, position, path, by = decode(of[6][0]) if of[6] else (None, 0, [], None)
     block, milestone = (Signed(raw, BLOCK), Milestone(by)) if by else (None, None)
     must(block is None or block.kind == 2)
@@ -207,6 +223,9 @@ def judge(data: bytes, issuers: list[str], gateways: Keys, ledgers: Keys) -> Che
     # 7. log.inclusion
     leaves = zip([r.raw for r in records], inclusions, strict=False)
     logged = [included(raw, index, way, size, root) for raw, (index, way) in leaves]
+    for indices, hashes in shared:
+        at, left = dict(zip(indices, (r.raw for r in records), strict=True)), list(hashes)
+        logged = [max(indices) < size and together(at, 0, size, left) == root and not left]
     out["log.inclusion"] = outcome(failed=not all(logged), undecided=not logged)
     # 8. checkpoint.signature
     key = gateways.get(origin, b"")

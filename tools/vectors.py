@@ -406,6 +406,13 @@ def proof_cases() -> list[Case]:
     ]
 
 
+def cheat_cases() -> list[Case]:
+    """Each way to cheat, with the verdict and the check that must catch it."""
+    from tools.cheats import all_cheats, case
+
+    return [case(one) for one in all_cheats()]
+
+
 def refused_cases(*, board: bool) -> list[Case]:
     """Bytes of each class that must be refused, and the code: what a board decodes, or the rest."""
     from tools.refused import bad_bytes
@@ -436,6 +443,10 @@ FILES: dict[str, tuple[str, Callable[[], list[Case]]]] = {
     "statement": ("Statements in the order of their positions: section 9", statement_cases),
     "credential": ("Credentials and DIDs: sections 2 and 10", credential_cases),
     "proof": ("Proof files and their verdicts: sections 11 and 12", proof_cases),
+    "cheats": (
+        "Proofs that cheat, and honest ones beside them: section 12; tools/cheats says what each field means",
+        cheat_cases,
+    ),
     "refused": (
         "Bytes that must be refused, with the code (section 15): CBOR, keys, records, messages",
         lambda: refused_cases(board=True),

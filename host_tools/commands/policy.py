@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import get_args
 
 import rich_click as click
 
+from tallystick.policy import Log, Witness
 from tallystick_host import policy_file, terminal
 from tallystick_host.home import Home
 from tallystick_host.policy_file import Role
@@ -76,7 +78,11 @@ def show(home: Home, as_json: bool, policy_path: Path | None) -> None:
         terminal.json_line(policy_file.facts(given))
         return
     rows = [["issuer", one.name or "-", "-", one.did] for one in given.issuers]
-    logs = {"gateway": given.gateways, "ledger": given.ledgers, "witness": given.witnesses}
+    logs: dict[str, Sequence[Log | Witness]] = {
+        "gateway": given.gateways,
+        "ledger": given.ledgers,
+        "witness": given.witnesses,
+    }
     for role, entries in logs.items():
         rows += [[role, log.name or "-", log.operator or "-", str(log.vkey)] for log in entries]
     for line in columns([["role", "name", "operator", "key"], *rows]):

@@ -12,6 +12,7 @@ and what later steps need to know.
 | `ledger` | 9 the ledger |
 | `standing` | 10 the standing of the device, by statements and by status lists |
 | `window` | 11 between which two moments |
+| `asked`, `tail` | what a policy, or whoever knows a later head, asks for besides |
 """
 
 from __future__ import annotations

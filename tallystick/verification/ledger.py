@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from tallystick import merkle
+from tallystick.checkpoint import ledger_name
 from tallystick.errors import EvidenceError, TallystickError
 from tallystick.milestone import Confirmed, Milestone
 from tallystick.verdict import Outcome
-from tallystick.verification.state import Verification
+from tallystick.verification.state import Verification, some
 
-__all__ = ["anchor", "inclusion_of", "milestone_of"]
+__all__ = ["anchor", "inclusion_of", "milestone_of", "witnesses"]
 
 
 def anchor(v: Verification) -> None:
@@ -19,6 +21,47 @@ def anchor(v: Verification) -> None:
         return
     v.add("ledger.inclusion", *inclusion_of(given))
     v.add("ledger.milestone", *milestone_of(v, given.milestone))
+
+
+def witnesses(v: Verification) -> None:
+    """9. **ledger.witness**: have enough witnesses of the policy seen the ledger only grow up to here?"""
+    code = "ledger.witness"
+    if not v.policy.quorum:
+        return
+    anchor = v.proof.anchor
+    if anchor is None:
+        v.add(code, Outcome.PENDING, "not anchored yet")
+        return
+    cosigned = v.proof.cosigned
+    if cosigned is None:
+        v.add(
+            code,
+            Outcome.UNDECIDED,
+            f"no cosigned checkpoint, {v.policy.quorum} witness(es) required",
+        )
+        return
+    milestone, note = anchor.milestone, cosigned.checkpoint
+    ledger = v.policy.ledger(milestone.ledger)
+    try:
+        if note.origin != ledger_name(milestone.ledger):
+            v.add(code, Outcome.FAILED, f"the cosigned checkpoint is one of {note.origin!r}")
+            return
+        merkle.verify_consistency(
+            milestone.size, milestone.root, note.size, note.root, cosigned.path
+        )
+        if ledger is not None:  # whoever signs for a ledger that nobody trusts
+            note.verify(ledger.vkey)
+        seen = [(one, one.vkey.seen_at(note.note)) for one in v.policy.witnesses]
+    except TallystickError as error:
+        v.add(code, Outcome.FAILED, error.detail)
+        return
+    names = [one.name or one.vkey.name for one, time in seen if time is not None]
+    if len(names) < v.policy.quorum:
+        missing = [one.name or one.vkey.name for one, time in seen if time is None]
+        detail = f"{len(names)} of {v.policy.quorum} witnesses; no line of {some(missing)}"
+        v.add(code, Outcome.UNDECIDED, detail)
+    else:
+        v.add(code, Outcome.OK, f"cosigned by {some(names)} at {note.size} blocks")
 
 
 def milestone_of(v: Verification, milestone: Milestone) -> tuple[Outcome, str]:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import itertools
 from collections.abc import Sequence
 
-from tallystick.body import Kind
+from tallystick.body import Event, EventCode, Kind
 from tallystick.chain import Chain, Finding, Result
 from tallystick.errors import TallystickError
 from tallystick.keys import PublicKey
 from tallystick.record import Record
-from tallystick.verdict import Outcome
+from tallystick.verdict import Gap, Outcome
 from tallystick.verification.state import Verification, some
 
 __all__ = ["forks", "links"]
@@ -51,18 +51,51 @@ def links(v: Verification, first_key: PublicKey) -> None:
         v.add("chain.link", Outcome.OK, _linked(walk))
     if disowned:
         v.add("chain.disowned", Outcome.UNTRUSTED, some(disowned))
-    _gaps(v, state)
+    _gaps(v, state, [one for one, finding in found if finding.result is Result.ADMITTED])
 
 
-def _gaps(v: Verification, state: Chain) -> None:
-    if state.missing:
-        holes = ", ".join(_span(hole) for hole in state.missing[:8])
-        v.add("chain.gap", Outcome.UNDECIDED, f"missing, and no event explains it: {holes}")
-    elif state.given_up:
-        holes = ", ".join(_span(hole) for hole in state.given_up[:8])
+def _gaps(v: Verification, state: Chain, walk: Sequence[Record]) -> None:
+    """What is missing between the first and the last record, and whether the board says why."""
+    events = [(one, gone) for one in walk if (gone := one.gives_up()) is not None]
+    told = [gap for hole in state.given_up for gap in _told(hole, events)]
+    untold = [Gap(hole.start, hole.stop - 1) for hole in state.missing]
+    v.gaps = tuple(sorted((*told, *untold), key=lambda gap: gap.first))
+    if untold:
+        holes = ", ".join(map(_span, untold[:8]))
+        records = sum(gap.records for gap in untold)
+        v.add(
+            "chain.gap",
+            Outcome.UNDECIDED,
+            f"missing, and no event explains it: {holes} ({records} record(s) left out by somebody)",
+        )
+    elif told:
+        holes = ", ".join(f"{_span(gap)} {gap.reason} (event {gap.event})" for gap in told[:8])
         v.add("chain.gap", Outcome.OK, f"missing, and the board says so itself: {holes}")
     else:
         v.add("chain.gap", Outcome.OK, "none")
+
+
+def _told(hole: range, events: Sequence[tuple[Record, range]]) -> list[Gap]:
+    """The gaps in `hole`, each with the first event that gives it up."""
+    gaps: list[Gap] = []
+    left = [hole]
+    for one, gone in events:
+        code = one.body.code if isinstance(one.body, Event) else EventCode.DROPPED
+        reason = EventCode(code).name.lower()
+        for part in left:
+            named = range(max(part.start, gone.start), min(part.stop, gone.stop))
+            if named:
+                gaps.append(Gap(named.start, named.stop - 1, reason, one.seq))
+        left = [
+            rest
+            for part in left
+            for rest in (
+                range(part.start, min(part.stop, gone.start)),
+                range(max(part.start, gone.stop), part.stop),
+            )
+            if rest
+        ]
+    return gaps
 
 
 def forks(v: Verification) -> None:
@@ -124,5 +157,5 @@ def _linked(walk: Sequence[Record]) -> str:
     return f"{pairs} link(s)" if len(walk) > 1 else "one record, nothing to link"
 
 
-def _span(hole: range) -> str:
-    return str(hole.start) if len(hole) == 1 else f"{hole.start}..{hole.stop - 1}"
+def _span(gap: Gap) -> str:
+    return str(gap.first) if gap.first == gap.last else f"{gap.first}..{gap.last}"

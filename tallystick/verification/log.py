@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from tallystick import merkle
+from tallystick.checkpoint import Checkpoint
 from tallystick.errors import EvidenceError, KeyUnknownError, TallystickError
+from tallystick.proof import SharedInclusion
 from tallystick.verdict import Outcome
 from tallystick.verification.state import Verification, some
 
@@ -16,6 +18,9 @@ def inclusion(v: Verification) -> None:
     code = "log.inclusion"
     checkpoint = p.checkpoint
     if checkpoint is None:
+        return
+    if p.shared is not None:
+        _shared(v, p.shared, checkpoint)
         return
     if not p.inclusions:
         v.add(code, Outcome.UNDECIDED, "no inclusion in the file")
@@ -31,6 +36,19 @@ def inclusion(v: Verification) -> None:
         v.add(code, Outcome.FAILED, some(bad))
     else:
         v.add(code, Outcome.OK, f"in a log of {checkpoint.size}")
+
+
+def _shared(v: Verification, shared: SharedInclusion, checkpoint: Checkpoint) -> None:
+    from tallystick import shared_inclusion
+
+    hashes = map(merkle.leaf_hash, (one.raw for one in v.proof.records))
+    leaves = dict(zip(shared.indices, hashes, strict=True))
+    try:
+        shared_inclusion.verify(leaves, checkpoint.size, shared.hashes, checkpoint.root)
+    except TallystickError as error:
+        v.add("log.inclusion", Outcome.FAILED, error.detail)
+    else:
+        v.add("log.inclusion", Outcome.OK, f"{len(leaves)} together, in a log of {checkpoint.size}")
 
 
 def signature(v: Verification) -> None:

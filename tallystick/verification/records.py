@@ -2,29 +2,49 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from typing import TypeAlias
+
 from tallystick.body import Kind, Open, Readings
+from tallystick.cose import Signed
 from tallystick.errors import EvidenceError
+from tallystick.keys import PublicKey
 from tallystick.verdict import Outcome
 from tallystick.verification.state import Verification, some
 
-__all__ = ["opens", "signatures"]
+__all__ = ["SignatureCheck", "check_signatures", "opens", "signatures"]
+
+SignatureCheck: TypeAlias = Callable[[Sequence[tuple[PublicKey, Signed]]], Sequence[str]]
 
 
-def signatures(v: Verification) -> None:
+def check_signatures(signed: Sequence[tuple[PublicKey, Signed]]) -> list[str]:
+    """Why each signature fails, empty where it verifies."""
+    found: list[str] = []
+    for key, one in signed:
+        try:
+            one.verify(key)
+        except EvidenceError as error:
+            found.append(error.detail)
+        else:
+            found.append("")
+    return found
+
+
+def signatures(v: Verification, check: SignatureCheck) -> None:
     """4. **record.signature**: of every record in the file, by the key that its kid names."""
     p = v.proof
-    bad: list[str] = []
-    unknown: list[str] = []
     everything = [*p.links, *p.opens, *p.records, *(r for pair in p.forks for r in pair)]
-    for one in everything:
-        key = v.keys.get(one.signed.kid)
-        if key is None:
-            unknown.append(f"seq {one.seq}: key {one.signed.kid.hex()} is not the device's")
-            continue
-        try:
-            one.signed.verify(key)
-        except EvidenceError as error:
-            bad.append(f"seq {one.seq}: {error.detail}")
+    known = [(one, key) for one in everything if (key := v.keys.get(one.signed.kid)) is not None]
+    unknown = [
+        f"seq {one.seq}: key {one.signed.kid.hex()} is not the device's"
+        for one in everything
+        if one.signed.kid not in v.keys
+    ]
+    bad: list[str] = []
+    reasons = check([(key, one.signed) for one, key in known])
+    for (one, _), reason in zip(known, reasons, strict=True):
+        if reason:
+            bad.append(f"seq {one.seq}: {reason}")
         else:
             v.good.add(one.raw)
     code = "record.signature"

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from tallystick import data_integrity, did, status_list, timestamp
+from typing import TYPE_CHECKING
+
+from tallystick import did
 from tallystick.errors import TallystickError
 from tallystick.keys import PublicKey
-from tallystick.statement import History, Status
-from tallystick.status_list import StatusListCredential
 from tallystick.verdict import Outcome
 from tallystick.verification.ledger import inclusion_of, milestone_of
 from tallystick.verification.state import Verification
 
-__all__ = ["statements", "status_lists"]
+if TYPE_CHECKING:
+    from tallystick.status_list import StatusListCredential
 
-_BARRED = (Status.SUSPENDED, Status.STOLEN, Status.RETIRED)
+__all__ = ["statements", "status_lists"]
 
 
 def statements(v: Verification, first_key: PublicKey) -> None:
@@ -23,6 +24,8 @@ def statements(v: Verification, first_key: PublicKey) -> None:
     if not p.statements:
         v.add(code, Outcome.SKIPPED, "no statements about the device in the file")
         return
+    from tallystick.statement import History, Status
+
     credential = p.credential
     issuer = v.policy.issuer(credential.issuer) if credential else None
     issuers = [issuer.key] if issuer else []
@@ -54,7 +57,7 @@ def statements(v: Verification, first_key: PublicKey) -> None:
             newest = confirmed.milestone
     if history.status is not at_anchor:
         v.notes.append(f"after the anchor the device became {history.status}")
-    if at_anchor in _BARRED:
+    if at_anchor in (Status.SUSPENDED, Status.STOLEN, Status.RETIRED):
         v.add(code, Outcome.UNTRUSTED, f"{at_anchor} before the anchor's position")
     elif missing:
         # stops whoever hands over the file from leaving out the one statement that matters
@@ -72,6 +75,9 @@ def status_lists(v: Verification) -> None:
     issuer = v.policy.issuer(credential.issuer) if credential else None
     if reference is None:
         return
+    # JSON, GZIP and dates: few credentials have a reference, and every verdict would wait for them
+    from tallystick import data_integrity, status_list, timestamp
+
     place = f"status list {reference.list}, index {reference.index}"
     found: list[StatusListCredential] = []
     for given in v.lists:

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-from tallystick.body import Readings
+from tallystick.body import Open, Readings
 from tallystick.chain import Chain, KeyPeriod
-from tallystick.jcs import Object
 from tallystick.keys import PublicKey
-from tallystick.policy import REQUIRABLE, Policy
+from tallystick.policy import OPTIONAL, REQUIRABLE, Policy
 from tallystick.proof import Proof
-from tallystick.verdict import Check, Outcome, Verdict
+from tallystick.verdict import Check, Gap, Outcome, Verdict
+
+if TYPE_CHECKING:
+    from tallystick.jcs import Object
 
 __all__ = ["Verification", "some"]
 
@@ -18,10 +21,15 @@ __all__ = ["Verification", "some"]
 class Verification:
     """One proof under one policy, and what its steps have found so far."""
 
-    def __init__(self, parsed: Proof, policy: Policy, lists: Sequence[Object]) -> None:
+    def __init__(
+        self, parsed: Proof, policy: Policy, lists: Sequence[Object] = (), now: int | None = None
+    ) -> None:
         self.proof = parsed
         self.policy = policy
         self.lists = lists
+        self.now = now
+        self.warnings: list[str] = []
+        self.gaps: tuple[Gap, ...] = ()
         self.checks: list[Check] = [Check("proof.format", Outcome.OK)]
         self.notes: list[str] = []
         self.not_before: int | None = None
@@ -31,17 +39,14 @@ class Verification:
         self.good: set[bytes] = set()  # bytes of the records whose signature verified
 
     def add(self, code: str, result: Outcome, detail: str = "") -> None:
-        """Add a check. One that the policy does not require counts only if it ran and failed."""
-        if (
-            code in REQUIRABLE
-            and code not in self.policy.required
-            and result
-            not in (
-                Outcome.OK,
-                Outcome.FAILED,
-            )
-        ):
-            result, detail = Outcome.SKIPPED, f"not required: {detail}"
+        """Add a check. One that the policy does not require counts only if it ran and failed; one of `OPTIONAL` that
+        it requires may not be skipped.
+        """
+        if code in REQUIRABLE and code not in self.policy.required:
+            if result not in (Outcome.OK, Outcome.FAILED):
+                result, detail = Outcome.SKIPPED, f"not required: {detail}"
+        elif result is Outcome.SKIPPED and code in OPTIONAL and code in self.policy.required:
+            result, detail = Outcome.UNDECIDED, f"required: {detail}"
         self.checks.append(Check(code, result, detail))
 
     def in_force(self, seq: int) -> PublicKey:
@@ -73,7 +78,31 @@ class Verification:
             gateway=p.checkpoint.origin if p.checkpoint else None,
             ledger=anchor.milestone.ledger.hex() if anchor else None,
             notes=tuple(self.notes),
+            warnings=tuple(self.warnings),
+            gaps=self.gaps,
+            claimed=self._claimed(),
+            operator=self._operator(),
         )
+
+    def _claimed(self) -> tuple[int, int] | None:
+        """When the board says that it took the first and the last reading, where its signatures are good."""
+        readings = [r for r in self.proof.records if isinstance(r.body, Readings)]
+        if not readings or self.outcome("record.signature") is not Outcome.OK:
+            return None
+        last = readings[-1]
+        body = last.body
+        held = (*self.proof.opens, *self.proof.links, *self.proof.records)
+        opened = next((r.body for r in held if r.seq == getattr(body, "boot", None)), None)
+        end = float(last.time)
+        if isinstance(body, Readings) and isinstance(opened, Open):
+            end = body.times(last.time, opened.tick_ms)[-1]
+        return readings[0].time, int(end)
+
+    def _operator(self) -> str:
+        """Who runs the ledger of the anchor, as the policy says."""
+        anchor = self.proof.anchor
+        ledger = self.policy.ledger(anchor.milestone.ledger) if anchor else None
+        return ledger.operator if ledger else ""
 
 
 def some(reasons: Sequence[str]) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tallystick.body import Beacon, Open
 from tallystick.milestone import Milestone
-from tallystick.record import CLOCK_UNSET_BELOW
+from tallystick.policy import same_operator
 from tallystick.verdict import Outcome
 from tallystick.verification.ledger import milestone_of
 from tallystick.verification.state import Verification
@@ -25,13 +25,51 @@ def window(v: Verification) -> None:
     if v.not_before is not None and not_after is not None and v.not_before > not_after:
         v.add(code, Outcome.FAILED, "the milestone before is later than the one after")
         return
-    for one in p.records:
-        early = v.not_before is not None and one.time < v.not_before
-        late = not_after is not None and one.time > not_after
-        if one.time >= CLOCK_UNSET_BELOW and (early or late):
-            v.notes.append(f"the board's clock at seq {one.seq} lies outside the window")
-            break
+    _clock(v, not_after)
+    _one_party(v)
+    if code in v.policy.required and None in (v.not_before, not_after):
+        side = "before" if v.not_before is None else "after"
+        v.add(code, Outcome.UNDECIDED, f"required: no milestone {side}")
+        return
     v.add(code, Outcome.OK)
+
+
+def _clock(v: Verification, not_after: int | None) -> None:
+    """What the board's own clock claims is shown as a claim; one that contradicts the ledger's is reported."""
+    timed = [one for one in v.proof.records if one.clock_set]
+    early = [one for one in timed if v.not_before is not None and one.time < v.not_before]
+    late = [one for one in timed if not_after is not None and one.time > not_after]
+    if early and v.not_before is not None:
+        by = v.not_before - early[0].time
+        v.warnings.append(
+            _contradiction(len(early), early[0].seq, f"{by} s before the window begins")
+        )
+    if late and not_after is not None:
+        by = late[-1].time - not_after
+        v.warnings.append(_contradiction(len(late), late[-1].seq, f"{by} s after the window ends"))
+
+
+def _contradiction(count: int, seq: int, where: str) -> str:
+    records = "1 record" if count == 1 else f"{count} records"
+    return (
+        f"the board's clock at seq {seq} lies {where}; so it is with {records}: its times are wrong"
+    )
+
+
+def _one_party(v: Verification) -> None:
+    """The window rests on the ledger alone, and on nobody if the gateway's owner runs it."""
+    p = v.proof
+    gateway = v.policy.gateway(p.checkpoint.origin) if p.checkpoint else None
+    ledger = v.policy.ledger(p.anchor.milestone.ledger) if p.anchor else None
+    operator = same_operator(gateway, ledger)
+    if operator:
+        v.warnings.append(
+            f"{operator} runs both the gateway and the ledger: the time bounds are one party's word"
+        )
+    elif gateway and ledger and gateway.vkey.key == ledger.vkey.key:
+        v.warnings.append(
+            "one key signs for the gateway and for the ledger: the time bounds are one party's word"
+        )
 
 
 def _not_before(v: Verification, before: Milestone) -> bool:

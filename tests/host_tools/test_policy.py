@@ -10,6 +10,7 @@ import pytest
 
 from tallystick import did
 from tallystick.checkpoint import gateway_name
+from tallystick.cosignature import WitnessKey
 from tallystick.note import VerifierKey
 from tests.host_tools.conftest import Tally
 from tests.world import Ledger, World, key
@@ -41,7 +42,7 @@ def test_every_role_takes_its_line(tally: Tally, policy: Path) -> None:
     lines = {
         "gateway": str(world.log.vkey),
         "ledger": str(world.ledger.vkey),
-        "witness": str(VerifierKey("w.example/one", key("witness").public)),
+        "witness": str(WitnessKey("w.example/one", key("witness").public)),
         "issuer": issuer,
     }
     for role, line in lines.items():
@@ -130,7 +131,7 @@ def test_a_missing_or_broken_policy_is_wrong_use(tally: Tally) -> None:
     broken = tally.write("b.toml", "version = 1\n[[gateway]]\n")
     ran = tally("verify", "x.tally", "--policy", broken)
     assert 2 == ran.status
-    assert f"error: {broken}: the policy: 'gateway' is not known (policy.unknown)\n" in ran.err
+    assert f"error: {broken}: line 2: 'gateway' is not known here (policy.unknown)\n" in ran.err
 
 
 def test_a_linked_policy_stays_a_link(tally: Tally, policy: Path) -> None:

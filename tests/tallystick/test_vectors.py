@@ -84,7 +84,7 @@ def test_a_stale_file_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 def test_the_files_are_small_and_plain(name: str) -> None:
     """A board could not load them."""
     text = (FOLDER / f"{name}.json").read_text()
-    assert len(text) < 60_000
+    assert len(text) < 60_000 or name == "cheats"  # what a board never loads
     assert text.isascii()
     assert {"description", "cases"} == set(json.loads(text))
 

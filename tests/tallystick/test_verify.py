@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import ast
 import contextlib
-import dataclasses
 import json
 import random
 import re
@@ -35,7 +34,7 @@ from tests.world import START, Device, Ledger, SimKey, World, key, small
 DAY_S = 86_400
 INDEPENDENT = Path(independent_verifier.__file__)
 ROOT = INDEPENDENT.parent.parent
-LINES = 265
+LINES = 290
 
 
 def trusted(policy: Policy) -> tuple[list[str], list[str], list[str]]:
@@ -139,7 +138,7 @@ def test_step_1_reserved_parts() -> None:
     """A part that nobody judges would be carried as if somebody had."""
     world, data = small()
     magic, version, parts = _three(data)
-    for reserved in (0, 7, 13, 14):
+    for reserved in (0, 7, 15):
         more = sorted([*parts, [reserved, b""]], key=itemgetter(0))
         changed = cbor.encode([magic, version, more])
         with pytest.raises(FormatError, match=r"^proof\.part-type"):
@@ -165,7 +164,7 @@ def test_step_2_no_credential() -> None:
 def test_step_2_unknown_issuer() -> None:
     """Anyone could certify devices; and the other checks would not be seen."""
     world, data = small()
-    verdict = judge(world, data, dataclasses.replace(world.policy, issuers=()))
+    verdict = judge(world, data, world.policy.replace(issuers=()))
     assert Status.UNTRUSTED is verdict.status
     assert Outcome.OK is outcome(verdict, "record.signature")
 
@@ -455,7 +454,7 @@ def test_step_6_fork_inside_the_file(required: tuple[str, ...]) -> None:
     world.ledger.milestone(world.device.time)
     parts = {**world.parts([mine]), "records": [mine.raw, other.raw]}
     parts["inclusions"] = [world.log.inclusion(raw) for raw in parts["records"]]
-    policy = dataclasses.replace(world.policy, required=required)
+    policy = world.policy.replace(required=required)
     verdict = judge(world, proof.build(**parts), policy)
     assert (Status.UNTRUSTED, Outcome.UNTRUSTED) == (verdict.status, outcome(verdict, "chain.fork"))
 
@@ -593,7 +592,7 @@ def test_step_7_no_inclusion() -> None:
         outcome(verdict, "log.inclusion"),
     )
     # a policy may require less, but then no time is proven
-    lax = dataclasses.replace(world.policy, required=("record.signature", "device.credential"))
+    lax = world.policy.replace(required=("record.signature", "device.credential"))
     verdict = judge(world, changed, lax)
     assert (Status.VERIFIED, None) == (verdict.status, verdict.not_after)
     assert Outcome.SKIPPED is outcome(verdict, "log.inclusion")
@@ -602,7 +601,7 @@ def test_step_7_no_inclusion() -> None:
 def test_step_8_unknown_log() -> None:
     """Any gateway could vouch for records."""
     world, data = small()
-    verdict = judge(world, data, dataclasses.replace(world.policy, gateways=()))
+    verdict = judge(world, data, world.policy.replace(gateways=()))
     assert (Status.UNTRUSTED, Outcome.UNTRUSTED) == (
         verdict.status,
         outcome(verdict, "checkpoint.signature"),
@@ -661,12 +660,12 @@ def test_step_9_inclusion_that_fails(how: str) -> None:
     world, data = small()
     held = world.ledger.confirmed(world.anchors[-1])
     if how == "position":
-        forged = dataclasses.replace(held, position=held.position - 1)
+        forged = held.replace(position=held.position - 1)
     elif how == "path":
-        forged = dataclasses.replace(held, path=(*held.path[:-1], bytes(32)))
+        forged = held.replace(path=(*held.path[:-1], bytes(32)))
     else:
         raw = block.sign(key("x"), held.block.parents, START, BlockKind.ANCHOR, held.block.carried)
-        forged = dataclasses.replace(held, block=block.parse(raw))
+        forged = held.replace(block=block.parse(raw))
     verdict = judge(world, rebuilt(data, anchor=forged.encode()))
     assert (Status.TAMPERED, Outcome.FAILED) == (
         verdict.status,
@@ -697,7 +696,7 @@ def test_step_9_a_later_milestone() -> None:
 def test_step_9_unknown_ledger() -> None:
     """Any ledger could say when."""
     world, data = small()
-    verdict = judge(world, data, dataclasses.replace(world.policy, ledgers=()))
+    verdict = judge(world, data, world.policy.replace(ledgers=()))
     assert (Status.UNTRUSTED, None) == (verdict.status, verdict.not_after)
     assert Outcome.UNTRUSTED is outcome(verdict, "ledger.milestone")
 
@@ -880,7 +879,7 @@ def test_step_10_a_statement_that_is_not_in_the_ledger() -> None:
     world, _, late = barred(Say.STOLEN)
     parsed = proof.parse(late)
     moved = [
-        dataclasses.replace(confirmed, position=confirmed.position + 1).encode()
+        confirmed.replace(position=confirmed.position + 1).encode()
         for confirmed, _ in parsed.statements
     ]
     verdict = judge(world, rebuilt(late, statements=moved))
@@ -972,13 +971,9 @@ def test_step_11_two_ledgers() -> None:
     world.device.open()
     beacon = world.device.beacon(other.newest())
     world.publish()
-    log = dataclasses.replace(
-        world.policy.ledgers[0],
-        vkey=dataclasses.replace(
-            world.policy.ledgers[0].vkey, name=other.name, key=other.signer.public
-        ),
-    )
-    both = dataclasses.replace(world.policy, ledgers=(*world.policy.ledgers, log))
+    held = world.policy.ledgers[0]
+    log = held.replace(vkey=held.vkey.replace(name=other.name, key=other.signer.public))
+    both = world.policy.replace(ledgers=(*world.policy.ledgers, log))
     data = world.prove([beacon], before=before.block.raw)
     assert Outcome.UNDECIDED is outcome(judge(world, data, both), "time.window")
 
@@ -991,7 +986,7 @@ def test_step_11_the_boards_clock_is_a_claim() -> None:
     world.publish(START + 100)
     verdict = judge(world, world.prove([reading]))
     assert Status.VERIFIED is verdict.status
-    assert any("clock at seq 1" in note for note in verdict.notes)
+    assert any("clock at seq 1" in warning for warning in verdict.warnings)
 
 
 def test_step_11_nothing_at_hand() -> None:
@@ -1033,7 +1028,7 @@ def test_a_policy_that_requires_less() -> None:
     world, _ = small()
     data = proof.build(**world.pending([world.device.records[1]]))
     local = tuple(code for code in REQUIRABLE if not code.startswith("ledger."))
-    policy = dataclasses.replace(world.policy, required=local)
+    policy = world.policy.replace(required=local)
     verdict = judge(world, data, policy)
     assert Status.VERIFIED is verdict.status
     assert Outcome.SKIPPED is outcome(verdict, "ledger.milestone")
@@ -1049,11 +1044,11 @@ def test_what_failed_counts_though_it_is_not_required(code: str) -> None:
         "log.inclusion": {"inclusions": [(0, [])]},
     }
     if code in forged:
-        lax = dataclasses.replace(world.policy, required=())
+        lax = world.policy.replace(required=())
         assert Status.TAMPERED is judge(world, rebuilt(data, **forged[code]), lax).status
     else:
         rest = tuple(one for one in REQUIRABLE if one != code)
-        verdict = judge(world, data, dataclasses.replace(world.policy, required=rest))
+        verdict = judge(world, data, world.policy.replace(required=rest))
         assert Outcome.OK is outcome(verdict, code)
 
 

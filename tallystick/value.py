@@ -1,0 +1,87 @@
+"""A value: an object that is what its fields are, and stays so.
+
+The base of what the library parses and gives back. A subclass lists its fields as a frozen dataclass would, and
+behaves like one: it is made from its fields, by position or by name, equal if they are equal, and cannot be changed;
+`replace` gives a copy with other fields. What it does not do is write and compile six methods for each class when it
+is imported, which `tally verify` would wait for longer than for all its signatures (docs/adr/0040).
+
+>>> class Point(Value):
+...     x: int
+...     y: int = 0
+>>> Point(1)
+Point(x=1, y=0)
+>>> Point(1).replace(y=2) == Point(1, 2)
+True
+"""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar, NoReturn, Self, dataclass_transform
+
+__all__ = ["Value"]
+
+
+@dataclass_transform(frozen_default=True)
+class Value:
+    """See the module. A subclass may define `__post_init__` to check what it was made from."""
+
+    _fields: ClassVar[tuple[str, ...]] = ()
+    _defaults: ClassVar[dict[str, Any]] = {}
+
+    def __init_subclass__(cls) -> None:
+        """The fields of `cls`, in the order of its lines."""
+        # annotations are text here: every module of ours says `from __future__ import annotations`
+        cls._fields = tuple(
+            name for name, kind in cls.__annotations__.items() if not kind.startswith("ClassVar")
+        )
+        cls._defaults = {name: cls.__dict__[name] for name in cls._fields if name in cls.__dict__}
+
+    def __init__(self, *args: Any, **named: Any) -> None:
+        fields, own = self._fields, self.__dict__
+        if len(args) == len(fields) and not named:
+            own.update(zip(fields, args, strict=True))
+        else:
+            given = {**dict(zip(fields, args, strict=False)), **named}
+            if len(args) + len(named) != len(given) or len(args) > len(fields):
+                raise TypeError(
+                    f"{type(self).__name__}: a field is given twice, or is one too many"
+                )
+            for name in fields:
+                if name not in given and name not in self._defaults:
+                    raise TypeError(f"{type(self).__name__}: {name} is missing")
+                own[name] = given.pop(name) if name in given else self._defaults[name]
+            if given:
+                raise TypeError(f"{type(self).__name__} has no field {next(iter(given))}")
+        self.__post_init__()
+
+    def __post_init__(self) -> None:
+        """Nothing to check."""
+
+    def replace(self, **changes: Any) -> Self:
+        """A copy with other fields."""
+        return type(self)(**{name: getattr(self, name) for name in self._fields} | changes)
+
+    def __eq__(self, other: object) -> bool:
+        if other.__class__ is not self.__class__:
+            return NotImplemented
+        return self._values() == other._values()
+
+    def __hash__(self) -> int:
+        return hash(self._values())
+
+    def __repr__(self) -> str:
+        said = ", ".join(f"{name}={getattr(self, name)!r}" for name in self._fields)
+        return f"{type(self).__name__}({said})"
+
+    def __reduce__(self) -> tuple[type[Self], tuple[Any, ...]]:
+        """Copied and sent to other processes as its fields, without what was computed from them."""
+        return type(self), self._values()
+
+    def __setattr__(self, name: str, value: object) -> NoReturn:
+        raise AttributeError(f"{type(self).__name__} cannot be changed")
+
+    def __delattr__(self, name: str) -> NoReturn:
+        raise AttributeError(f"{type(self).__name__} cannot be changed")
+
+    def _values(self) -> tuple[Any, ...]:
+        return tuple([getattr(self, name) for name in self._fields])
