@@ -13,6 +13,7 @@ from tally import hal
 
 OWNER = "owner"
 GRANT = "grant"  # serial (8 bytes), gateway key (32 bytes)
+COUNTER = "counter"  # of the newest command that was taken (8 bytes)
 _GRANT_BYTES = const(40)
 
 
