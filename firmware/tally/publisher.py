@@ -139,6 +139,8 @@ class Publisher:
             self.checkpoint = told.checkpoint
             self.milestone = told.milestone or self.milestone
             self.nonce = told.nonce
+        else:
+            self._board.log("refused: message.old")  # a word that was recorded, or kept by a broker
         if chain.upto > before:
             self._progress_ms = hal.ticks_ms()
             self._patience = _RESEND_MS
