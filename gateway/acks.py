@@ -11,6 +11,8 @@ import os
 from collections import deque
 from dataclasses import dataclass, field
 
+import structlog
+
 from tallystick import message
 from tallystick.body import MilestoneRef
 from tallystick.chain import Chain
@@ -20,6 +22,8 @@ from tallystick_gateway.folder import Identity
 from tallystick_gateway.store import Store
 
 __all__ = ["Acks", "Session"]
+
+log = structlog.get_logger()
 
 NONCE_BYTES = 16
 
@@ -88,3 +92,6 @@ class Acks:
         """A verified beacon of the device brings back a nonce."""
         session = self.sessions.setdefault(device, Session())
         session.fresh_at = now if nonce in session.nonces else None
+        if session.fresh_at is None:
+            # an acknowledgement of an earlier run, or one that somebody recorded and played back
+            log.info("not fresh", code="session.stale", device=device.hex())

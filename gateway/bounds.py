@@ -34,3 +34,6 @@ RESUBMIT_S: Final = 30.0  # a pending anchor is shown to the ledger again
 REBUILD_S: Final = 2.0  # a rejected anchor is built anew, at the earliest
 STATE_INTERVAL_S: Final = 30.0
 RETRY_S: Final = 1.0  # after a failed transaction
+ANSWERS: Final = 256  # to commands, heard and not looked at
+ANSWER_BYTES: Final = 1_024
+COUNTER_DIGITS: Final = 20  # in a file

@@ -73,6 +73,7 @@ class EventCode(IntEnum):
     SENSOR = 5
     UPDATE = 6
     TAMPER = 7
+    COMMAND = 8
 
 
 class MilestoneRef(Value):
@@ -365,6 +366,10 @@ def _event(fields: list[cbor.Value], seq: int) -> Event:
             uint(args[2], "update state", 1)
         case EventCode.TAMPER:
             _event_args(args, 2, 0)
+        case EventCode.COMMAND:
+            _event_args(args, 2, 1)
+            uint(args[0], "counter", limits.SEQ)
+            text(args[1], "command name", limits.COMMAND_NAME_BYTES)
     return Event(code, args)
 
 

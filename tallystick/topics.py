@@ -45,6 +45,16 @@ class Device(Value):
         return f"{self.base}/cmd"
 
     @property
+    def accepted(self) -> str:
+        """The board's answer to a command that it took, for people: JSON {counter, name, seq}."""
+        return f"{self.cmd}/accepted"
+
+    @property
+    def refused(self) -> str:
+        """The board's answer to a command that it did not take, for people: JSON {counter, code, detail}."""
+        return f"{self.cmd}/rejected"
+
+    @property
     def state(self) -> str:
         """One of `DEVICE_STATES`, retained, last will."""
         return f"{self.base}/state"

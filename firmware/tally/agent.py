@@ -23,7 +23,8 @@ from tally.version import VERSION
 class Agent:
     """state: waiting (to be started) | ready | halted | idle (the flash takes nothing) | no sensor.
 
-    storage: what the flash said last, None while it takes what it gets."""
+    storage: what the flash said last, None while it takes what it gets. identify_ms: time since boot up to which the
+    light says "here I am". opened: seq of the `open` in force, None: another one is due."""
 
     def __init__(self, board):
         self.board = board
@@ -32,10 +33,11 @@ class Agent:
         self.state = "waiting"
         self.storage = None
         self.sensor_fault = None
+        self.identify_ms = 0
         self._publisher = Publisher(board, self._timed, self._trouble)
         self._rest = None  # of a board that sleeps
         self._watchdog = None
-        self._open = None  # seq of the `open` in force
+        self.opened = None
         self._batch = None
         self._due_ms = 0  # time since boot
         self._since_beacon = 0
@@ -77,6 +79,10 @@ class Agent:
         """One round. Raises nothing that the outside world can cause. stay_awake: somebody is at the console."""
         if self._rest is None or stay_awake or self._rest.wants_network():
             self.link.poll()
+        if self._publisher.commands and (self.opened is not None or self.chain.halted):
+            from tally import remote
+
+            remote.obey(self, self._publisher)
         try:
             self._round()
         except Halted:
@@ -92,9 +98,9 @@ class Agent:
     def _round(self):
         if self.chain.halted:
             self.state = "halted"
-            self._open = None
+            self.opened = None
             if self.chain.settle():
-                self._publisher.restart()
+                self._publisher.cursor = self.chain.upto + 1  # it goes on somewhere else
                 self.board.log("the chain goes on at seq %d" % self.chain.head.next)
         else:
             self._work()
@@ -116,6 +122,8 @@ class Agent:
 
     def light(self):
         """What the LED shows: a state of `led.PATTERNS`."""
+        if hal.uptime_ms() < self.identify_ms:
+            return "identify"
         if self.state in ("waiting", "no sensor", "halted"):
             return self.state
         if self.storage or self.state == "idle":
@@ -151,10 +159,10 @@ class Agent:
 
     def clock_event(self, change):
         """Sign what happened to the clock; before the `open` of a start there is nothing to sign it for."""
-        if change is None or self._open is None:
+        if change is None or self.opened is None:
             return
         try:
-            self._event(record.CLOCK, *change, self.board.clock.source)
+            self.event(record.CLOCK, *change, self.board.clock.source)
         except Halted:
             self.board.log("the clock was set, and the event could not be signed")
 
@@ -169,25 +177,25 @@ class Agent:
         self.chain.make_room(now)
         return seq
 
-    def _event(self, code, *arguments):
-        self._sign(record.event, code, arguments)
+    def event(self, code, *arguments):
+        return self._sign(record.event, code, arguments)
 
     def _work(self):
         chain = self.chain
         if chain.head.adopted:
-            self._event(record.ADOPTED, chain.head.next - 1, *chain.head.adopted)
-        if self._open is None or self._config != self.board.config.changed:
+            self.event(record.ADOPTED, chain.head.next - 1, *chain.head.adopted)
+        if self.opened is None or self._config != self.board.config.changed:
             self._begin()
         chain.name_gone(self.board.clock.time())
         greeting = self._publisher.greeting_due() and not self._woken
         if greeting or self._since_beacon >= self.board.config["beacon_every"]:
-            self._beacon()
+            self.beacon()
         self._measure()
 
     def _begin(self):
         """Sign the `open` of a start or of a changed configuration."""
         board = self.board
-        self._seal()
+        self.seal()
         config = board.config
         self._set_interval()
         parts = (
@@ -205,19 +213,19 @@ class Agent:
         # what would make the record too long is left out, the checkpoint first; the beacon has both
         while opening.size_of_open(head, board.boots, *parts, *facts) > opening.MAX_OPEN_BYTES:
             facts[0 if facts[1] is None else 1] = None
-        self._open = self._sign(opening.opened, board.boots, *parts, *facts)
+        self.opened = self._sign(opening.opened, board.boots, *parts, *facts)
         for name in ("opening", "driver"):
             hal.unload(name)
         self._config = config.changed
         if board.new_config():
-            self._event(record.CONFIG, config.digest())
+            self.event(record.CONFIG, config.digest())
 
     def _set_interval(self):
         self._interval = self.board.config["interval_ms"]
         self._tick = tick_ms(self._interval)
         self._batch = Batch(len(self._sensor.channels), self._tick)
 
-    def _beacon(self):
+    def beacon(self):
         told = self._publisher
         self._sign(record.beacon, told.milestone, told.checkpoint, told.nonce, self.chain.queue())
         self._since_beacon = 0
@@ -233,36 +241,26 @@ class Agent:
         self._progress = True
         batch = self._batch
         if batch.size + batch.growth(values) > self.link.max_message:
-            self._seal()
+            self.seal()
         batch.add(values, self.board.clock.time())
         for channel, status in self._watch.changes(statuses):
-            self._event(record.SENSOR, channel, status)
+            self.event(record.SENSOR, channel, status)
         count = len(batch)
         if count >= self.board.config["batch"] or (count + 1) * len(values) > MAX_VALUES:
-            self._seal()
+            self.seal()
 
-    def _seal(self):
+    def seal(self):
         """Sign what the batch holds."""
         batch = self._batch
-        if batch is None or not len(batch) or self._open is None:
+        if batch is None or not len(batch) or self.opened is None:
             return
         try:
             self._sign(
-                record.readings, self._open, batch.interval(), batch.columns, time=batch.start
+                record.readings, self.opened, batch.interval(), batch.columns, time=batch.start
             )
         finally:
             batch.clear()
             gc.collect()
-
-    def rotate(self):
-        """Give the board another key. Raises Halted, KeyFault, and OSError where the storage does not take it."""
-        from tally.rotation import rotate
-
-        if self.state == "ready":
-            self._seal()
-        rotate(self.board, hal.Radio())
-        self._open = None
-        self._batch = None
 
     # --- deep sleep
 
@@ -272,9 +270,9 @@ class Agent:
         if not ms:
             return
         state = None
-        if self._open is not None and not self.chain.halted:
+        if self.opened is not None and not self.chain.halted:
             state = [
-                self._open,
+                self.opened,
                 self._due_ms,
                 self._since_beacon,
                 self._watch.kept(),
@@ -285,7 +283,7 @@ class Agent:
             self._rest.sleep(ms, state, self.link)
         except ValueError:
             try:
-                self._seal()  # RTC memory is full: what the batch holds goes into a record
+                self.seal()  # RTC memory is full: what the batch holds goes into a record
             except (Halted, OSError):
                 self.board.log("RTC memory is full, and nothing can be signed")
 
@@ -294,7 +292,7 @@ class Agent:
         if state is None:
             return
         self._woken = True
-        self._open, self._due_ms, self._since_beacon, watch, batch = state
+        self.opened, self._due_ms, self._since_beacon, watch, batch = state
         self._config = self.board.config.changed
         self._watch.take(watch)
         self._set_interval()

@@ -128,7 +128,13 @@ def _unset(console, rest):
 def _rotate(console, rest):
     if rest != console.board.device.hex():
         raise ConsoleError("confirm", "type: rotate and the id of this board")
-    console.agent.rotate()
+    from tally import rotation
+
+    try:
+        rotation.renew(console.agent)
+    finally:
+        for module in ("rotation", "birth"):
+            hal.unload(module)
     return console.board.key.public.hex()
 
 

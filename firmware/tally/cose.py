@@ -71,19 +71,20 @@ def signer(data):
 
 
 def split(data, signer, typ):
-    """Take a message apart: (payload, signature). The signature is not verified here."""
+    """Take a message apart: (payload, signature). The signature is not verified here. Raises CoseError with a code:
+    message.signer is another kind, or another key than the one expected."""
     start = _START + protected(signer, typ) + b"\xa0"
     at = len(start)
     if bytes(data[:at]) != start:
-        raise CoseError("not of this kind, or not by this key")
+        raise CoseError("message.signer")
     end = len(data) - 66
     if end <= at or bytes(data[end : end + 2]) != _SIGNATURE:
-        raise CoseError("no signature of 64 bytes")
+        raise CoseError("message.cose")
     framed = data[at:end]
     try:
         payload = cbor.decode(framed)
-    except cbor.CborError as error:
-        raise CoseError(str(error)) from None
+    except cbor.CborError:
+        raise CoseError("message.cose") from None
     if not isinstance(payload, bytes):
-        raise CoseError("payload is not a byte string")
+        raise CoseError("message.cose")
     return payload, bytes(data[end + 2 :])

@@ -11,9 +11,9 @@ class Grant:
         """Verify and read; owner: the pinned key. Raises MessageError."""
         fields = verified(data, owner, cose.GRANT)
         if not isinstance(fields, list) or len(fields) != 3:
-            raise MessageError("not a grant")
+            raise MessageError("message.shape")
         self.gateway, origin, self.serial = fields
         if not octets(self.gateway, 32) or not uint(self.serial):
-            raise MessageError("malformed grant")
+            raise MessageError("message.shape")
         if origin != b"tallystick/" + cose.kid(self.gateway).hex().encode():
-            raise MessageError("the origin is not that of the key")
+            raise MessageError("message.origin")

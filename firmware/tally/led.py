@@ -28,6 +28,7 @@ PATTERNS = {
     "ready": [60, 4940],
     "queueing": [60, 200, 60, 4680],
     "waiting": [500, 500],
+    "identify": [100, 100],
     "no network": _group(0, 2),
     "no broker": _group(0, 3),
     "login": _group(0, 4),

@@ -105,9 +105,10 @@ class Link:
         self._session = session
         self._sent.clear()
         self._heard = self._pinged = hal.ticks_ms()
-        session.follow(self._topic + "/ack")
+        for leaf in ("/ack", "/cmd"):
+            session.follow(self._topic + leaf)
         session.follow(_PREFIX + "gateway/+/grant")
-        self.state("ready")
+        self.tell("/state", "ready", True)
         self._pause = _FIRST_PAUSE_MS
         self.reason = self.trouble = None
         self.sessions += 1
@@ -147,17 +148,20 @@ class Link:
         self._sent[pid] = hal.ticks_ms()
         return True
 
-    def state(self, word):
-        """Say how the board is: init, ready, sleeping or disconnected."""
-        if self._session is not None:
-            self._session.retain(self._topic + "/state", word.encode())
+    def tell(self, leaf, text, keep=False):
+        """Say something about this board; keep: retained. Raises what a broken connection raises.
+
+        /state: init, ready, sleeping or disconnected."""
+        session = self._session
+        if session is not None:
+            session.say(session.publish, self._topic + leaf, text.encode(), keep)
 
     def close(self, word="disconnected"):
         """Leave in order, so that the last will is not spoken."""
         if self._session is None:
             return
         try:
-            self.state(word)
+            self.tell("/state", word, True)
             self._session.say(self._session.sock.write, b"\xe0\x00")  # DISCONNECT
         except _BROKEN:
             self._log("the connection was lost at its end")

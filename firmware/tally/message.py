@@ -16,7 +16,7 @@ _MAX_SEQ = const(1099511627775)
 
 
 class MessageError(Exception):
-    """The message is malformed, or not from whom it must be."""
+    """The message is malformed, or not from whom it must be. Its text is a code of docs/format.md, 15."""
 
 
 def verified(data, public, typ):
@@ -24,18 +24,18 @@ def verified(data, public, typ):
     from tally import ed25519
 
     if len(data) > MAX_MESSAGE_BYTES:
-        raise MessageError("longer than %d bytes" % MAX_MESSAGE_BYTES)
+        raise MessageError("message.length")
     signer = cose.kid(public)
     try:
         payload, signature = cose.split(data, signer, typ)
     except cose.CoseError as error:
         raise MessageError(str(error)) from None
     if not ed25519.verify(public, bytes(cose.to_be_signed(signer, typ, payload)), signature):
-        raise MessageError("the signature is not good")
+        raise MessageError("message.signature")
     try:
         return cbor.decode(payload)
-    except cbor.CborError as error:
-        raise MessageError(str(error)) from None
+    except cbor.CborError:
+        raise MessageError("message.cbor") from None
 
 
 def uint(value):
@@ -68,21 +68,21 @@ class Acknowledgement:
         """Verify and read; device: the id of this board. Raises MessageError."""
         fields = verified(data, public, cose.ACKNOWLEDGEMENT)
         if not isinstance(fields, list) or len(fields) != 9:
-            raise MessageError("not an acknowledgement")
+            raise MessageError("message.shape")
         named, upto, identity, missing, time, size, root, milestone, nonce = fields
         if named != device:
-            raise MessageError("for another device")
+            raise MessageError("message.device")
         both = (upto is None and identity is None) or (uint(upto) and octets(identity, 32))
         facts = uint(time) and uint(size) and octets(root, 32) and octets(nonce, 16)
         if not (both and facts and _ranges(missing)):
-            raise MessageError("malformed acknowledgement")
+            raise MessageError("message.shape")
         if milestone is not None and not (
             isinstance(milestone, list)
             and len(milestone) == 2
             and octets(milestone[0], 8)
             and octets(milestone[1], 32)
         ):
-            raise MessageError("malformed acknowledgement")
+            raise MessageError("message.shape")
         self.upto = upto
         self.id = identity
         self.missing = missing

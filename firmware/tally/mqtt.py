@@ -83,10 +83,6 @@ class Session(MQTTClient):
         self.say(self.publish, topic, data, False, 1)
         return self.pid
 
-    def retain(self, topic, data):
-        """Publish with QoS 0, retained."""
-        self.say(self.publish, topic, data, True)
-
     def follow(self, topic):
         """Subscribe with QoS 1; SUBACK comes by `poll`."""
         self.say(self.subscribe, topic, 1)

@@ -1,7 +1,7 @@
 """Pinning the owner's key, once, and forgetting it. Loaded for a command, then forgotten; the rules are in trust.py."""
 
 from tally import hal
-from tally.trust import GRANT, OWNER, TrustError
+from tally.trust import COUNTER, GRANT, OWNER, TrustError
 
 
 def pin(trust, owner):
@@ -18,8 +18,8 @@ def pin(trust, owner):
 
 
 def forget(trust):
-    """Forget the owner and the grant."""
-    for entry, length in ((GRANT, 40), (OWNER, 32)):
+    """Forget the owner, the grant, and the counter of commands: the next owner counts anew."""
+    for entry, length in ((GRANT, 40), (COUNTER, 8), (OWNER, 32)):
         if hal.blob(trust.store, entry, length):
             trust.store.erase_key(entry)
     trust.store.commit()

@@ -16,11 +16,13 @@ from tally.trust import TrustError
 _GREETING_MS = const(3000)  # for the retained acknowledgement, before a session's beacon is signed
 _RESEND_MS = const(30000)
 _LAST_RESEND_MS = const(600000)
+_LAST_COMMAND = const(3)  # of those that wait
 _MAX_PASSED_OVER = const(64)  # unreadable records in one step
 
 
 class Publisher:
-    """milestone, checkpoint, nonce: what acknowledgements told last. refused: why the last one was, or None."""
+    """milestone, checkpoint, nonce: what acknowledgements told last. refused: why the last one was, or None.
+    cursor: seq to publish next. commands: as they came; the agent obeys one at a time."""
 
     def __init__(self, board, timed, trouble):
         """timed(unix_s, age_s) takes the time of an acknowledgement; trouble(OSError) hears of the storage."""
@@ -33,7 +35,8 @@ class Publisher:
         self.checkpoint = None
         self.nonce = None
         self.refused = None
-        self._cursor = self._chain.upto + 1  # seq to publish next
+        self.cursor = self._chain.upto + 1
+        self.commands = []
         self._missing = []
         self._progress_ms = hal.ticks_ms()
         self._patience = _RESEND_MS
@@ -53,44 +56,40 @@ class Publisher:
         self._greet_ms = None
         return True
 
-    def restart(self):
-        """The chain goes on somewhere else."""
-        self._cursor = self._chain.upto + 1
-
     def publish(self):
         """A little of what is to be published. Raises OSError where the storage takes no note of a loss."""
         link, chain = self.link, self._chain
         if link.sessions != self._session and link.connected():
             self._session = link.sessions
-            self._cursor = chain.upto + 1
+            self.cursor = chain.upto + 1
             self._mark = None
             self._greet_ms = hal.ticks_add(hal.ticks_ms(), _GREETING_MS)
         if chain.head.next is None or chain.halted or not link.free():
             return
         if self._missing:
             self._send_missing()
-        elif self._cursor < chain.head.next:
+        elif self.cursor < chain.head.next:
             self._send_next()
         elif chain.queue() and hal.ticks_diff(hal.ticks_ms(), self._progress_ms) > self._patience:
             # the broker took them all, and nobody says that they are safe
             self._progress_ms = hal.ticks_ms()
             self._patience = min(2 * self._patience, _LAST_RESEND_MS)
-            self._cursor = chain.upto + 1
+            self.cursor = chain.upto + 1
 
     def _send_next(self):
         """Publish the next record. What flash cannot give back is passed over and named by an event."""
         chain, journal = self._chain, self._chain.journal
-        self._cursor = max(self._cursor, journal.first or 0)
+        self.cursor = max(self.cursor, journal.first or 0)
         for _ in range(_MAX_PASSED_OVER):
-            if self._cursor >= chain.head.next:
+            if self.cursor >= chain.head.next:
                 return
-            data = journal.read(self._cursor)
+            data = journal.read(self.cursor)
             if data is not None:
                 if self.link.publish(data):
-                    self._cursor += 1
+                    self.cursor += 1
                 return
-            chain.lose(self._cursor)
-            self._cursor += 1
+            chain.lose(self.cursor)
+            self.cursor += 1
 
     def _send_missing(self):
         """Publish one record that the gateway asked for, if it is still here."""
@@ -112,6 +111,9 @@ class Publisher:
                     from tally import cose
 
                     board.log("granted gateway %s" % cose.kid(board.trust.gateway).hex())
+            elif topic.endswith(b"/cmd"):
+                if data:  # one that is too many takes the last one's place
+                    self.commands[_LAST_COMMAND:] = (bytes(data),)
             elif topic.endswith(b"/ack") and board.trust.gateway is not None:
                 try:
                     told = Acknowledgement(data, board.trust.gateway, board.device)
@@ -137,11 +139,14 @@ class Publisher:
             self.checkpoint = told.checkpoint
             self.milestone = told.milestone or self.milestone
             self.nonce = told.nonce
+        else:
+            self._board.log("refused: message.old")  # a word that was recorded, or kept by a broker
         if chain.upto > before:
             self._progress_ms = hal.ticks_ms()
             self._patience = _RESEND_MS
-            self._cursor = max(self._cursor, chain.upto + 1)
-        self._missing = [pair for pair in told.missing if pair[1] < self._cursor]
+            if self.cursor > before:  # else it went back: a command asked for what is safe already
+                self.cursor = max(self.cursor, chain.upto + 1)
+        self._missing = [pair for pair in told.missing if pair[1] < self.cursor]
         if self._greet_ms is not None:
             self._greet_ms = hal.ticks_ms()
         age_s = None

@@ -42,6 +42,14 @@ def rotate(board, radio):
     _settle(board, _take)
 
 
+def renew(agent):
+    """The same for a board whose agent runs: what was measured is signed by the old key. Raises what `rotate` does."""
+    if agent.state == "ready":
+        agent.seal()
+    rotate(agent.board, hal.Radio())
+    agent.opened = None
+
+
 def resume(board):
     """At a start with a rotation that was cut off: finish it, or forget it."""
     following = board.chain.head.next

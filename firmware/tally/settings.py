@@ -46,6 +46,10 @@ SETTINGS = {
     "sleep": (0, 0, 1),
     "awake_s": (20, 2, 300),
     "publish_every": (1, 1, 1000),  # records, of a board that sleeps
+    "commands": (
+        None,
+        _MAX_TEXT,
+    ),  # names of those that the gateway may give; None: see tally/remote.py
     "led_pin": (None, 0, 63),
     "led_active": (1, 0, 1),
     "sensor": ("tally.chip_sensor", _MAX_TEXT),  # module with a class `Sensor`

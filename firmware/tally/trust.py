@@ -13,6 +13,7 @@ from tally import hal
 
 OWNER = "owner"
 GRANT = "grant"  # serial (8 bytes), gateway key (32 bytes)
+COUNTER = "counter"  # of the newest command that was taken (8 bytes)
 _GRANT_BYTES = const(40)
 
 
@@ -37,7 +38,7 @@ class Trust:
         from tally.grant import Grant
 
         if self.owner is None:
-            raise TrustError("this board has no owner yet")
+            raise TrustError("grant.owner: this board has no owner yet")
         try:
             grant = Grant(data, self.owner)
         finally:
@@ -45,7 +46,7 @@ class Trust:
         if grant.serial == self.serial and grant.gateway == self.gateway:
             return False
         if grant.serial <= self.serial:
-            raise TrustError("serial %d is not above %d" % (grant.serial, self.serial))
+            raise TrustError("grant.serial: %d is not above %d" % (grant.serial, self.serial))
         self.store.set_blob(GRANT, grant.serial.to_bytes(8, "big") + grant.gateway)
         self.store.commit()
         self.serial = grant.serial

@@ -261,13 +261,14 @@ class GatewayDouble:
         self.records: dict[int, Signed] = {}
         self.arrivals: list[int] = []
         self.states: list[str] = []
+        self.answers: list[tuple[str, str]] = []  # to commands: end of the topic, text
         self.automatic = False
         self._size = 0
         self._client = mqtt.Client(CallbackAPIVersion.VERSION2)
         self._client.on_message = self._on_message
         self._client.connect("127.0.0.1", port)
         self._client.subscribe(
-            [(f"{PREFIX}/{self.device.hex()}/{leaf}", 1) for leaf in ("up", "state")]
+            [(f"{PREFIX}/{self.device.hex()}/{leaf}", 1) for leaf in ("up", "state", "cmd/+")]
         )
         self._client.loop_start()
 
@@ -281,6 +282,9 @@ class GatewayDouble:
     def _on_message(self, client: mqtt.Client, data: object, message: mqtt.MQTTMessage) -> None:
         if message.topic.endswith("/state"):
             self.states.append(message.payload.decode())
+            return
+        if "/cmd/" in message.topic:
+            self.answers.append((message.topic[-12:], message.payload.decode()))
             return
         data = bytes(message.payload)
         record = Signed(
@@ -320,6 +324,9 @@ class GatewayDouble:
 
     def publish(self, leaf: str, data: bytes) -> None:
         self._client.publish(f"{PREFIX}/{self.device.hex()}/{leaf}", data, 1, True)
+
+    def send_command(self, data: bytes) -> None:
+        self._client.publish(f"{PREFIX}/{self.device.hex()}/cmd", data, 1)
 
     def publish_grant(self, gateway: Signer, data: bytes) -> None:
         self._client.publish(f"{PREFIX}/gateway/{gateway.kid.hex()}/grant", data, 1, True)

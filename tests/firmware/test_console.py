@@ -92,7 +92,7 @@ def test_challenge(board: VirtualBoard) -> None:
         ('set config {"batch": true}', "ERROR refused batch takes a number from 1 to 60"),
         ("set config []", "ERROR refused the settings are not a JSON object"),
         ('set config {"batch": 2', "ERROR refused the settings are not a JSON object"),
-        ("set grant 00", "ERROR refused this board has no owner yet"),
+        ("set grant 00", "ERROR refused grant.owner: this board has no owner yet"),
         ("set credential " + "00" * 261, "ERROR length 1 to 260 bytes are needed"),
         (
             "set",

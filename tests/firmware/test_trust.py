@@ -57,13 +57,13 @@ def test_refused_acknowledgements(site: Site) -> None:
     record = site.gateway.records[2]
     nonce, root = bytes(16), bytes(32)
     start = [device, 2, record.id]
-    shape = "malformed acknowledgement"
+    shape = "message.shape"
     cases: list[tuple[str, bytes]] = [
-        ("for another device", good.acknowledgement(bytes(8), 2, record.id)),
-        ("not of this kind, or not by this key", Signer().acknowledgement(device, 2, record.id)),
-        ("not of this kind, or not by this key", site.owner.acknowledgement(device, 2, record.id)),
+        ("message.device", good.acknowledgement(bytes(8), 2, record.id)),
+        ("message.signer", Signer().acknowledgement(device, 2, record.id)),
+        ("message.signer", site.owner.acknowledgement(device, 2, record.id)),
         (
-            "not of this kind, or not by this key",
+            "message.signer",
             good.sign(GRANT, [*start, [], 1, 1, root, None, nonce]),
         ),
         (shape, good.sign(ACKNOWLEDGEMENT, [device, 2, None, [], 1, 1, root, None, nonce])),
@@ -81,21 +81,21 @@ def test_refused_acknowledgements(site: Site) -> None:
         (shape, good.sign(ACKNOWLEDGEMENT, [*start, [], 1, 1, root[1:], None, nonce])),
         (shape, good.sign(ACKNOWLEDGEMENT, [*start, [], 1, 1, root, [bytes(8)], nonce])),
         (shape, good.sign(ACKNOWLEDGEMENT, [*start, [], 1, 1, root, None, None])),
-        ("not an acknowledgement", good.sign(ACKNOWLEDGEMENT, [*start, [], 1, 1, root, None])),
-        ("not an acknowledgement", good.sign(ACKNOWLEDGEMENT, 7)),
-        ("head longer than needed", good.sign_bytes(ACKNOWLEDGEMENT, b"\x18\x01")),
-        ("bytes left over", good.sign_bytes(ACKNOWLEDGEMENT, canonical(start) + b"\0")),
-        ("type not allowed here", good.sign_bytes(ACKNOWLEDGEMENT, canonical({1: 2}))),
+        ("message.shape", good.sign(ACKNOWLEDGEMENT, [*start, [], 1, 1, root, None])),
+        ("message.shape", good.sign(ACKNOWLEDGEMENT, 7)),
+        ("message.cbor", good.sign_bytes(ACKNOWLEDGEMENT, b"\x18\x01")),
+        ("message.cbor", good.sign_bytes(ACKNOWLEDGEMENT, canonical(start) + b"\0")),
+        ("message.cbor", good.sign_bytes(ACKNOWLEDGEMENT, canonical({1: 2}))),
     ]
     whole = good.acknowledgement(device, 2, record.id)
     cases += [
-        ("no signature of 64 bytes", whole[:-1]),
-        ("not of this kind, or not by this key", b""),
+        ("message.cose", whole[:-1]),
+        ("message.signer", b""),
         # too long: read past and handed on empty
-        ("not of this kind, or not by this key", whole + bytes(1025 - len(whole))),
-        ("not of this kind, or not by this key", bytes(100000)),
-        ("the signature is not good", whole[:-1] + bytes([whole[-1] ^ 1])),
-        ("the signature is not good", whole.replace(record.id, bytes(32))),
+        ("message.signer", whole + bytes(1025 - len(whole))),
+        ("message.signer", bytes(100000)),
+        ("message.signature", whole[:-1] + bytes([whole[-1] ^ 1])),
+        ("message.signature", whole.replace(record.id, bytes(32))),
     ]
     counts: dict[str, int] = {}
     for reason, data in cases:
@@ -113,21 +113,21 @@ def test_grants(site: Site) -> None:
     """A gateway that was replaced, or that nobody granted, must not decide what a board deletes."""
     successor, stranger = Signer(), Signer()
     site.gateway.publish_grant(stranger, stranger.grant(stranger, 9))
-    site.refused("not of this kind, or not by this key", 1)
+    site.refused("message.signer", 1)
     site.gateway.publish_grant(
         stranger, site.owner.grant(stranger, 9, origin="tallystick/0000000000000000")
     )
-    site.refused("the origin is not that of the key", 1)
+    site.refused("message.origin", 1)
     site.gateway.publish_grant(successor, site.owner.grant(successor, 2))
     deadline = time.monotonic() + 10
     while site.board.info()["gateway"] != successor.kid.hex():
         assert time.monotonic() < deadline
     site.gateway.publish_grant(site.signer, site.owner.grant(site.signer, 1))
-    site.refused("serial 1 is not above 2", 1)
+    site.refused("grant.serial: 1 is not above 2", 1)
     site.gateway.publish_grant(stranger, site.owner.grant(stranger, 2))
-    site.refused("serial 2 is not above 2", 1)
+    site.refused("grant.serial: 2 is not above 2", 1)
     site.gateway.acknowledge()
-    site.refused("not of this kind, or not by this key", 2)
+    site.refused("message.signer", 2)
     site.gateway.signer = successor
     held = site.gateway.upto()
     site.gateway.acknowledge()
@@ -136,7 +136,7 @@ def test_grants(site: Site) -> None:
     site.board.restart()
     assert successor.kid.hex() == site.board.info()["gateway"]
     answer = site.board.command(f"set grant {site.owner.grant(site.signer, 1).hex()}")
-    assert "ERROR refused serial 1 is not above 2" == answer
+    assert "ERROR refused grant.serial: 1 is not above 2" == answer
 
 
 @pytest.mark.parametrize("case", ["above the head", "another id"])

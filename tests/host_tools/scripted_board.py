@@ -90,7 +90,7 @@ class ScriptedBoard:
         elif what == "grant":
             grant = message.parse_grant(bytes.fromhex(values[0]))
             if grant.serial <= self.serial:
-                return f"ERROR refused serial {grant.serial} is not above {self.serial}"
+                return f"ERROR refused grant.serial: {grant.serial} is not above {self.serial}"
             self.serial, self.gateway = grant.serial, grant.key.kid.hex()
         elif what == "credential":
             self.credential = bytes.fromhex(values[0])

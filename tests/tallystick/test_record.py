@@ -90,6 +90,17 @@ def test_events() -> None:
     assert 6 == device.adopt(6, bytes(32)).adopts()
 
 
+def test_the_event_of_a_command() -> None:
+    """An operator would read of a command that no board can have meant."""
+    device = Device()
+    device.open()
+    body = device.event(EventCode.COMMAND, 7, b"report").body
+    assert (EventCode.COMMAND, (7, b"report")) == (body.code, body.args)  # type: ignore[union-attr]
+    for args in ((7,), (b"report", 7), (-1, b"report"), (7, b"\xff"), (7, b"x" * 33), (7, None)):
+        with pytest.raises(TallystickError):
+            device.event(EventCode.COMMAND, *args)
+
+
 def test_beacon_round_trip() -> None:
     """A beacon's milestone would not be found again."""
     device = Device()
