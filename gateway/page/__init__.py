@@ -44,7 +44,7 @@ def routes(site: Site) -> list[Route | Mount]:
         Route("/", kept(Overview(site, renderer)), methods=["GET"], name="overview"),
         Route("/devices/{id}", kept(Device(site, renderer)), methods=["GET"], name="device"),
         Route("/search", kept(Search(site, renderer)), methods=["GET"], name="search"),
-        Route("/events", Events(site), methods=["GET"], name="events"),
+        Route("/events", Events(site).answer, methods=["GET"], name="events"),
         Mount("/static", StaticFiles(directory=_STATIC), name="static"),
     ]
 

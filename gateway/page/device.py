@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any, Final
 
 from starlette.exceptions import HTTPException
@@ -14,7 +14,7 @@ from starlette.responses import Response
 
 from tallystick.chain import Chain
 from tallystick_gateway import bounds
-from tallystick_gateway.page import plot, series
+from tallystick_gateway.page import plot, series, words
 from tallystick_gateway.page.plot import Plot
 from tallystick_gateway.page.render import Renderer
 from tallystick_gateway.page.series import Shown
@@ -25,10 +25,9 @@ from tallystick_gateway.views import RecordView, Views, saying, text_of
 __all__ = ["SPANS", "Device"]
 
 SPANS: Final = {"1h": 3_600, "6h": 21_600, "24h": 86_400, "7d": 604_800, "30d": 2_592_000, "all": 0}
-RECORDS: Final = 25  # in the table
+RECORDS: Final = 16  # in the table
 _ID: Final = re.compile(r"[0-9a-f]{16}")
 _NUMBER: Final = re.compile(r"0|[1-9][0-9]{0,12}")
-_VALUES: Final = 3  # of a record, in the table
 
 
 @dataclass(frozen=True)
@@ -145,12 +144,17 @@ def _drawn(shown: Shown, end: float, now: float) -> list[Drawn]:
 
 
 def _says(view: RecordView) -> str:
-    found: Sequence[Any] = view.measurements
+    found = view.measurements
     if not found:
         return saying(view.record) or "readings without their open"
-    shown = [f"{one.name} {text_of(one.value)} {one.unit or ''}".strip() for one in found[:_VALUES]]
-    rest = len(found) - len(shown)
-    return ", ".join(shown) + (f" and {rest} more" if rest else "")
+    shown = []
+    for name, unit in dict.fromkeys((one.name, one.unit) for one in found):
+        values = [Decimal(text_of(one.value)) for one in found if one.name == name]
+        low, high = text_of(min(values)), text_of(max(values))
+        said = low if low == high else f"{low} – {high}"
+        shown.append(f"{name} {said} {words.unit(unit)}".strip())
+    count = max(sum(one.name == first.name for one in found) for first in found[:1])
+    return ", ".join(shown) + (f" ({count} readings)" if count > 1 else "")
 
 
 def _number(request: Request, name: str) -> int | None:

@@ -30,7 +30,7 @@ class Events:
         self._site = site
         self._open = 0
 
-    async def __call__(self, request: Request) -> Response:
+    async def answer(self, request: Request) -> Response:
         """The stream, or 503 when there are too many: pages then look by themselves."""
         if self._open >= bounds.HTTP_STREAMS:
             return Response(status_code=503, headers={"retry-after": "30"})

@@ -36,6 +36,7 @@ class Card:
     value: str = ""
     unit: str = ""
     time: float | None = None
+    trusted: bool = True
     spark: Plot | None = None
 
     @property
@@ -115,7 +116,7 @@ class Overview:
         points = [*plot.steps(series.thinned(log)), *plot.steps(anchors)]
         return [
             plot.draw(size, points, (start, max(end, start + 1)), whole=True)
-            for size in (plot.WIDE, plot.NARROW)
+            for size in (plot.MEDIUM, plot.NARROW)
         ]
 
 
@@ -147,5 +148,6 @@ def _card(views: Views, view: DeviceView, name: str | None, enrolled: bool) -> C
         text_of(last.value),
         last.unit or "",
         None if last.time is None else float(last.time),
+        points[-1].kind != "untrusted",
         plot.spark(points),
     )

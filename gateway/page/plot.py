@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from typing import Final
 
 __all__ = [
+    "MEDIUM",
     "NARROW",
     "SPARK",
     "WIDE",
@@ -56,6 +57,7 @@ class Size:
 
 
 WIDE: Final = Size("wide", 1000, 220, 52, 12, 20, 24, 7, 4)
+MEDIUM: Final = Size("medium", 640, 250, 52, 14, 20, 24, 5, 5)
 NARROW: Final = Size("narrow", 380, 220, 44, 8, 20, 24, 4, 4)
 SPARK: Final = Size("spark", 240, 48, 2, 4, 4, 4, 0, 0)
 
@@ -129,14 +131,16 @@ def draw(
     marks: Sequence[Mark] = (),
     whole: bool = False,
 ) -> Plot:
-    """Readings over time, Unix seconds within `span`. `whole`: the y axis starts at 0 and counts."""
+    """Values over time, Unix seconds within `span`. `whole`: they count from 0, and the area under
+    them is filled.
+    """
     low, high = _range([point.y for point in points], whole)
     place = _Placing(size, span, (low, high))
     paths, dots = _paths(points, place)
     return Plot(
         size,
         [*(_filled(line, place.y(0)) for line in paths if whole), *paths],
-        dots,
+        [] if whole else dots,
         [_box(band, place) for band in bands],
         [Mark(place.x(mark.x), mark.kind, mark.text) for mark in marks],
         [(place.x(at), text) for at, text in _times(*span, size.across)],

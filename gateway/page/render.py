@@ -42,6 +42,7 @@ class Renderer:
             "number": words.number,
             "short": words.short,
             "span": words.span,
+            "unit": words.unit,
         }
         self._environment.globals["states"] = STATES
         # changes with the files, so that a browser never shows a new page in an old style

@@ -5,8 +5,9 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Final
 
-__all__ = ["ago", "iso", "number", "short", "span", "when"]
+__all__ = ["ago", "iso", "number", "short", "span", "unit", "when"]
 
+_SHOWN: Final = {"Cel": "°C", "%RH": "% RH", "m3": "m³", "m2": "m²", "m/s2": "m/s²", "Ohm": "Ω"}
 _UNITS: Final = ((86_400, "d"), (3_600, "h"), (60, "min"), (1, "s"))
 
 
@@ -42,6 +43,11 @@ def ago(time: float | None, now: float) -> str:
 def number(value: int | None) -> str:
     """12 345 678, with narrow spaces."""
     return "–" if value is None else f"{value:,}".replace(",", "\u202f")
+
+
+def unit(senml: str | None) -> str:
+    """A SenML unit as people write it."""
+    return _SHOWN.get(senml or "", senml or "")
 
 
 def short(value: bytes | str) -> str:

@@ -6,24 +6,31 @@ from __future__ import annotations
 import json
 import math
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from pathlib import Path
 
-from tallystick.body import Channel, EventCode, Readings
+from tallystick.body import Channel, Event, EventCode, Readings
 from tallystick.keys import PrivateKey
 from tallystick.record import Record
 from tests.gateway.boards import OPEN, Board
+from tests.gateway.ledger_double import LedgerDouble
 from tests.gateway.running import Field, Gateway, eventually
 
 MINUTE_S = 60
 NAMES = {
     "cold-room-3": (Channel("temperature", "Cel", -2), Channel("humidity", "%RH", -1)),
     "cold-room-4": (Channel("temperature", "Cel", -2),),
-    "boiler": (Channel("pressure", "Pa", 2), Channel("temperature", "Cel", -1)),
+    "boiler": (Channel("pressure", "Pa", 1), Channel("temperature", "Cel", -1)),
     "meter-17": (Channel("energy", "kWh", -3),),
-    "greenhouse": (Channel("light", "lx", 0), Channel("humidity", "%RH", 0)),
+    "greenhouse": (Channel("light", "lx", 1), Channel("humidity", "%RH", 0)),
+}
+
+
+SHAPES = {
+    "temperature": (4.6, 0.7, 0.5, 0.12),
+    "humidity": (71, 9, 2, 0.4),
+    "pressure": (101_300, 420, 90, 30),
+    "energy": (18_000, 0, 0.4, 0.0),
+    "light": (9_000, 16_000, 900, 150),
 }
 
 
@@ -31,8 +38,9 @@ class Story(Board):
     """A board that measures once every ten minutes, records ten readings at a time."""
 
     def __init__(self, name: str, start: int) -> None:
-        super().__init__(PrivateKey.from_seed(name.encode().ljust(32, b"\0")[:32]))
+        super().__init__(_key(name))
         self.name, self.channels, self.at = name, NAMES[name], start
+        self.phase = 1_000 * ord(name[-1])  # no two boards measure the same
 
     def start(self, boots: int = 1) -> Record:
         """An `open`."""
@@ -43,24 +51,34 @@ class Story(Board):
         boot = next(r.seq for r in reversed(self.records) if r.kind == 0)
         for _ in range(records):
             columns = tuple(
-                tuple(_value(index, self.at + 5 * MINUTE_S * n) for n in range(readings))
-                for index in range(len(self.channels))
+                tuple(
+                    _value(channel, self.phase + self.at + 5 * MINUTE_S * n)
+                    for n in range(readings)
+                )
+                for channel in self.channels
             )
             self.sign(Readings(boot, 5 * MINUTE_S, columns), time=self.at)
             self.at += 5 * MINUTE_S * readings
 
     def happen(self, code: EventCode, *args: int | bytes) -> Record:
         """An event, now."""
-        from tallystick.body import Event
-
         return self.sign(Event(code, args), time=self.at)
 
 
-def _value(channel: int, at: float) -> int:
-    day = 2 * math.pi * at / 86_400
-    return round(
-        430 + 260 * math.sin(day + channel) + 55 * math.sin(9 * day) + 22 * math.sin(37 * day)
+def _key(name: str) -> PrivateKey:
+    return PrivateKey.from_seed(name.encode().ljust(32, b"\0"))
+
+
+def _value(channel: Channel, at: float) -> int:
+    """What such a sensor would say: level, daily swing, a faster one, and a little noise."""
+    day = 2 * math.pi * (at / 86_400 - 0.33)
+    level, swing, fast, noise = SHAPES[channel.name]
+    value = (
+        level + swing * math.sin(day) + fast * math.sin(11 * day) + noise * math.sin(at * 0.0007)
     )
+    if channel.name == "energy":
+        value += (at % 4e6) / 3_000
+    return max(0, round(value / float(10**channel.exponent)))
 
 
 @dataclass
@@ -82,49 +100,57 @@ class Site:
         fresh.write_text(json.dumps({"version": 1, "grant": None, "devices": devices}))
         fresh.replace(self.gateway.folder / "enrolment.json")
 
+    @classmethod
+    def make(cls, gateway: Gateway, field: Field) -> Site:
+        """Nothing has happened yet."""
+        start = int(time.time()) - 51 * 30 * MINUTE_S
+        boards = {name: Story(name, start) for name in NAMES}
+        return cls(gateway, field, boards, Board(_key("silent")))
+
     def anchored(self, size: int) -> None:
         """Wait until so many leaves are under confirmed anchors."""
         eventually(lambda: self.gateway.json("/healthz")["anchored"] >= size or None, "anchored")
 
-    def size(self, size: int) -> None:
+    def sized(self, size: int) -> None:
         """Wait until so many leaves are in the log."""
         eventually(lambda: self.gateway.json("/healthz")["size"] >= size or None, "in the log")
 
 
-@contextmanager
-def day(gateway: Gateway, field: Field, *, anchor: bool = True) -> Iterator[Site]:
-    """Play the day. Everything but the last records is anchored."""
-    start = int(time.time()) - 26 * 3_600
-    boards = {name: Story(name, start) for name in NAMES}
-    site = Site(gateway, field, boards, Board(PrivateKey.from_seed(b"silent".ljust(32, b"\0"))))
+def play(site: Site, ledger: LedgerDouble) -> None:
+    """Play the day. The ledger stops to confirm before the last hours."""
+    gateway, boards = site.gateway, site.boards
     site.name_devices()
-    gateway.start()
+    eventually(lambda: gateway.json("/healthz")["devices"] == 1 + len(boards) or None, "enrolment")
     for board in boards.values():
         board.start()
-        board.measure(30)
-    room = boards["cold-room-3"]
-    room.happen(EventCode.SENSOR, 0, 1)
-    room.start(boots=2)
-    room.measure(8)
+        board.measure(32)
+    boards["boiler"].happen(EventCode.SENSOR, 0, 1)
+    boards["cold-room-3"].start(boots=2)
     lost = boards["cold-room-4"].records[19:21]
+    sent = dict.fromkeys(boards, 0)
+
+    def send(upto: int | None) -> None:
+        for name, board in boards.items():
+            fresh = board.records[sent[name] : upto]
+            site.field.send(board, [one for one in fresh if one not in lost])
+            sent[name] += len(fresh)
+        site.sized(sum(sent.values()) - (len(lost) if sent["cold-room-4"] > 20 else 0))
+
+    for upto in (8, 17, 26, None):
+        send(upto)
+        site.anchored(gateway.json("/healthz")["size"])
+    ledger.automatic = False
     for board in boards.values():
-        field.send(board, [one for one in board.records if one not in lost])
-    size = sum(len(board.records) for board in boards.values()) - len(lost)
-    site.size(size)
-    if anchor:
-        site.anchored(size)
-    yield site
-
-
-def clone(site: Site, name: str) -> None:
-    """Somebody else uses the board's key: two records with one seq."""
-    board = site.boards[name]
-    twin = board.make(board.records[-6].seq, board.records[-7].id, board.records[-8].body,
-                      time=board.records[-6].time + 7)  # fmt: skip
+        board.measure(19)
+    for upto in (44, None):
+        send(upto)
+    # the same key in two hands: another record with a seq that is taken
+    board = boards["greenhouse"]
+    taken = board.records[-5]
+    twin = board.make(taken.seq, taken.prev, board.records[-6].body, time=taken.time)
+    size = gateway.json("/healthz")["size"]
     site.field.send(board, [twin])
-    site.size(sum(len(one.records) for one in site.boards.values()) - 2 + 1)
-
-
-def folder_of(path: Path) -> Path:
-    """Where a test keeps a gateway."""
-    return path / "gw"
+    site.sized(size + 1)
+    # and a board that says again what it once said
+    site.field.send(boards["boiler"], boards["boiler"].records[-3:])
+    eventually(lambda: gateway.json("/healthz")["pending"] >= 1 or None, "a pending anchor")
