@@ -1,8 +1,7 @@
 """`tally-gateway`: the field gateway as a command. stdout is data, stderr is talk; 2 is wrong use,
 1 a failure, 130 stopped by Ctrl-C.
 
-Commands are imported when they are called. Every option can come from the environment:
-TALLY_GATEWAY_RUN_BROKER for `run --broker`, and so on.
+Commands are imported when they are called; `settings` says where their settings may come from.
 """
 
 from __future__ import annotations
@@ -49,9 +48,7 @@ def cli() -> None:
 def main() -> None:
     """The entry point of `tally-gateway`."""
     try:
-        status = cli.main(
-            prog_name="tally-gateway", auto_envvar_prefix="TALLY_GATEWAY", standalone_mode=False
-        )
+        status = cli.main(prog_name="tally-gateway", standalone_mode=False)
     except click.ClickException as error:
         error.show()
         status = error.exit_code

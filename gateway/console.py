@@ -5,34 +5,56 @@ stdout is data, stderr is talk; exit status 2 is wrong use, 1 a failure, 130 sto
 
 from __future__ import annotations
 
+import functools
+import json
+import re
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Any, Final, TypeVar, cast
 
 import click
+from click.core import ParameterSource
 
 from tallystick.errors import TallystickError
+from tallystick_gateway import settings
 from tallystick_gateway.enrolment import Enrolment, EnrolmentError, EnrolmentFile
 from tallystick_gateway.folder import Folder, FolderError
 from tallystick_gateway.proofs import ProofError
+from tallystick_gateway.settings import SETTINGS, SettingError
 
-__all__ = ["DIR", "Complaint", "address", "device", "enrolled", "held", "orderly", "secret"]
+__all__ = [
+    "CONFIG",
+    "DIR",
+    "Complaint",
+    "address",
+    "device",
+    "enrolled",
+    "held",
+    "needed",
+    "orderly",
+    "printed",
+    "secret",
+]
 
 T = TypeVar("T")
+F = TypeVar("F", bound=Callable[..., Any])
 
 EXIT_USE: Final = 2
 EXIT_INTERRUPTED: Final = 130
+ADAPTERS: Final = "tallystick_gateway.adapters"  # in click's meta: what the file says of them
 _SECRET_BYTES: Final = 4_096
-
-DIR = click.option(
-    "--dir",
-    "path",
-    required=True,
-    type=click.Path(path_type=Path, file_okay=False),
-    help="The gateway's data folder.",
-)
+_SECRET_NAME: Final = re.compile(r"password$|passwd|token$|secret|key$", re.IGNORECASE)
+_LOGIN: Final = re.compile(r"(?<=//)[^/@]*@|^[^/@]*@")
+_SOURCES: Final = {
+    ParameterSource.COMMANDLINE: "command line",
+    ParameterSource.ENVIRONMENT: "environment",
+    ParameterSource.DEFAULT_MAP: "configuration file",
+    ParameterSource.DEFAULT: "default",
+    ParameterSource.PROMPT: "default",
+    None: "default",
+}
 
 
 class Complaint(click.ClickException):
@@ -65,6 +87,95 @@ def orderly(work: Callable[[], T]) -> T:
         raise Complaint(f"{type(error).__name__}: {error}") from error
 
 
+def _configure(ctx: click.Context, _param: click.Parameter, path: Path | None) -> None:
+    """Let the file give the defaults of this command's options."""
+    if path is None:
+        return
+    try:
+        said = settings.read(path)
+    except SettingError as error:
+        raise Complaint(error.detail, error.hint, EXIT_USE) from error
+    ctx.default_map = dict(said.values)
+    ctx.meta[ADAPTERS] = dict(said.adapters)
+
+
+CONFIG = click.option(
+    "--config",
+    envvar="TALLY_GATEWAY_CONFIG",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    is_eager=True,
+    expose_value=False,
+    callback=_configure,
+    help="Configuration file (TOML): every setting can stand there, docs/settings.md lists them.",
+)
+
+
+def DIR(command: F) -> F:  # noqa: N802 # reads like the options that it stands for
+    """--dir and --config, for every command."""
+    return settings.setting("dir")(CONFIG(_with_dir(command)))
+
+
+def _with_dir(command: F) -> F:
+    @functools.wraps(command)
+    def checked(*args: Any, **given: Any) -> Any:
+        needed("dir", given["path"])
+        return command(*args, **given)
+
+    return cast("F", checked)
+
+
+def needed(name: str, value: T | None) -> T:
+    """The value of a setting that has to be there."""
+    if value is None:
+        variable = f"{settings.PREFIX}{name.upper().replace('-', '_')}"
+        raise Complaint(
+            f"{name} is not set",
+            f"give --{name}, or {name} in the --config file, or {variable} in the environment",
+            EXIT_USE,
+        )
+    return value
+
+
+def printed(ctx: click.Context) -> str:
+    """The command's settings as a configuration file, each with where its value came from.
+
+    Secrets are never settings; what somebody may have put where none belongs is blacked out.
+    """
+    lines = []
+    for one in SETTINGS:
+        if one.parameter not in ctx.params or one.multiple:
+            continue
+        value = ctx.params[one.parameter]
+        source = _SOURCES[ctx.get_parameter_source(one.parameter)]
+        if value is None or (value is False and source == "default"):
+            lines.append(f"# {one.name}: {one.otherwise}")
+        else:
+            lines.append(f"{one.name} = {_toml(one.name, value)}  # {source}")
+    adapters = ctx.meta.get(ADAPTERS, {}) | {
+        name: {} for name in ctx.params.get("adapter", ()) if name not in ctx.meta.get(ADAPTERS, {})
+    }
+    if "adapter" in ctx.params:
+        lines += ["", "[adapters]"]
+        lines += [
+            f"{_toml('', name)} = {_toml(name, held or True)}" for name, held in adapters.items()
+        ]
+    return "\n".join(lines) + "\n"
+
+
+def _toml(name: str, value: Any) -> str:
+    if _SECRET_NAME.search(name) and not isinstance(value, Path):
+        return '"<not shown>"'
+    if isinstance(value, dict):
+        inner = ", ".join(f"{_toml('', key)} = {_toml(key, held)}" for key, held in value.items())
+        return f"{{ {inner} }}"
+    if isinstance(value, list | tuple):
+        return f"[{', '.join(_toml(name, one) for one in value)}]"
+    if isinstance(value, str | Path):
+        # a login that was put before the host: user:password@host
+        return json.dumps(_LOGIN.sub("<not shown>@", str(value)), ensure_ascii=False)
+    return json.dumps(value, default=str)
+
+
 @contextmanager
 def held(folder: Folder) -> Iterator[None]:
     """Work in the folder alone; a complaint if another process does."""
@@ -76,6 +187,8 @@ def held(folder: Folder) -> Iterator[None]:
 def address(text: str, option: str) -> tuple[str, int]:
     """HOST:PORT, with an IPv6 address in brackets."""
     host, colon, port = text.rpartition(":")
+    if "@" in text:  # not quoted: what stands before the @ is a secret
+        raise Complaint(f"{option}: no login belongs there", "--user and --password-file", EXIT_USE)
     if not colon or not host or not port.isdigit() or not 0 < int(port) < 65_536:
         raise Complaint(
             f"{option}: {text!r} is not HOST:PORT", "for example 127.0.0.1:1883", EXIT_USE

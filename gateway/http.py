@@ -1,17 +1,17 @@
-"""The read-only side: state, devices, proofs, tiles (Starlette).
+"""The read-only side: state, metrics, devices, proofs, tiles, and the page (Starlette).
 
 Nothing here changes anything, every answer is bounded, and every request reads one moment of the
 database through a connection of its own. Hash tiles and checkpoint are public; entry bundles hold
-everybody's readings and need a token.
+everybody's readings and need the token; `access` says what else does.
 """
 
 from __future__ import annotations
 
-import hmac
+import functools
 import re
+import sqlite3
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Any, Final
 
 import uvicorn
@@ -22,12 +22,13 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
 from tallystick.chain import Chain
-from tallystick_gateway import bounds, proofs
-from tallystick_gateway.folder import Folder, Identity
+from tallystick_gateway import bounds, page, proofs
+from tallystick_gateway.access import Headers
+from tallystick_gateway.folder import FolderError
+from tallystick_gateway.metrics import CONTENT_TYPE, Metrics
 from tallystick_gateway.proofs import ProofError, Wanted
-from tallystick_gateway.store import DeviceLinks, Store
+from tallystick_gateway.site import Site
 from tallystick_gateway.tiles import WIDTH, Tiles, bundle
-from tallystick_gateway.writer import Writer
 
 __all__ = ["Server", "application"]
 
@@ -41,25 +42,37 @@ _FLEETING: Final = {"cache-control": "no-cache"}
 _OCTETS: Final = "application/octet-stream"
 
 
-def application(
-    folder: Folder, identity: Identity, writer: Writer, *, token: str | None = None
-) -> Starlette:
-    """The pages over `folder` and the running `writer`; `token` opens the entry bundles."""
-    pages = _Pages(folder, identity, writer, token)
-    routes: list[tuple[str, Callable[[Request], Response]]] = [
+def application(site: Site) -> Starlette:
+    """Everything that is served of a gateway."""
+    pages = _Pages(site)
+    open_to_all: list[tuple[str, Callable[[Request], Response]]] = [
         ("/healthz", pages.healthz),
+        ("/readyz", pages.readyz),
+        ("/metrics", pages.metrics),
         ("/v1/identity", pages.identity),
+        ("/checkpoint", pages.checkpoint),
+        ("/tile/{path:path}", pages.tile),
+    ]
+    readings: list[tuple[str, Callable[[Request], Response]]] = [
         ("/v1/devices", pages.devices),
         ("/v1/devices/{id}", pages.device),
         ("/v1/devices/{id}/proof", pages.proof),
         ("/v1/quarantine", pages.quarantine),
-        ("/checkpoint", pages.checkpoint),
-        ("/tile/{path:path}", pages.tile),
     ]
-    return Starlette(
-        routes=[Route(path, page, methods=["GET"]) for path, page in routes],
-        exception_handlers={HTTPException: _refusal},
+    app = Starlette(
+        routes=[
+            *(Route(path, answer, methods=["GET"]) for path, answer in open_to_all),
+            *(Route(path, site.access.kept(answer), methods=["GET"]) for path, answer in readings),
+            *page.routes(site),
+        ],
+        exception_handlers={
+            HTTPException: functools.partial(_refusal, site),
+            FolderError: _away,
+            sqlite3.Error: _away,
+        },
     )
+    app.add_middleware(Headers)
+    return app
 
 
 class Server:
@@ -95,26 +108,30 @@ class Server:
 
 
 class _Pages:
-    def __init__(
-        self, folder: Folder, identity: Identity, writer: Writer, token: str | None
-    ) -> None:
-        self._folder, self._identity, self._writer, self._token = folder, identity, writer, token
-
-    @contextmanager
-    def _store(self) -> Iterator[Store]:
-        store = Store.read(self._folder.database)
-        try:
-            yield store
-        finally:
-            store.close()
+    def __init__(self, site: Site) -> None:
+        self._site = site
+        self._folder, self._identity, self._writer = site.folder, site.identity, site.writer
+        self._store = site.views
+        self._metrics = Metrics(site.writer, site.views, by_device=site.device_metrics)
 
     def healthz(self, _request: Request) -> Response:
+        """Is it worth keeping alive? `starting` is; trouble and a frozen log want a person."""
         status = self._writer.status()
         good = status["state"] in ("running", "starting")
         with self._store() as store:
             status["counters"] = store.counters()
             status["anchored"] = store.anchored_size()
         return JSONResponse(status, 200 if good else 503, headers=_FLEETING)
+
+    def readyz(self, _request: Request) -> Response:
+        """Does it take records in and sign? Only `running` does."""
+        status = self._writer.status()
+        ready = status["state"] == "running"
+        said = {"ready": ready, "state": status["state"], "reason": status["reason"]}
+        return JSONResponse(said, 200 if ready else 503, headers=_FLEETING)
+
+    def metrics(self, _request: Request) -> Response:
+        return Response(self._metrics.text(), headers={"content-type": CONTENT_TYPE, **_FLEETING})
 
     def identity(self, _request: Request) -> Response:
         own = self._identity
@@ -158,10 +175,7 @@ class _Pages:
                 "anchored": store.newest_within(device, store.anchored_size()),
                 "unanchored": store.unanchored(device, store.anchored_size()),
             }
-            chain = None
-            if row is not None and row.state is not None:
-                chain = Chain.load(row.state, DeviceLinks(store, device))
-            facts |= _chain_facts(chain)
+            facts |= _chain_facts(store.chain(device))
             facts["evidence"] = [
                 {
                     "leaf": leaf,
@@ -239,7 +253,7 @@ class _Pages:
             raise HTTPException(404, "no such tile")
         n, width = int(re.sub(r"[x/]", "", match[2])), int(match[3] or WIDTH)
         if match[1] == "entries":
-            self._check_token(request)
+            self._site.access.check(request)
         level = 0 if match[1] == "entries" else int(match[1])
         with self._store() as store:
             newest = store.newest_checkpoint(self._identity.origin)
@@ -253,15 +267,6 @@ class _Pages:
         return Response(
             data, media_type=_OCTETS, headers=_IMMUTABLE if match[1] != "entries" else _FLEETING
         )
-
-    def _check_token(self, request: Request) -> None:
-        if self._token is None:
-            raise HTTPException(403, "entry bundles are not served: no --token-file")
-        given = request.headers.get("authorization", "")
-        expected = f"Bearer {self._token}"
-        # in constant time: an answer must not tell how much of a guess was right
-        if not hmac.compare_digest(given.encode(), expected.encode()):
-            raise HTTPException(401, "a bearer token is needed", {"www-authenticate": "Bearer"})
 
 
 def _chain_facts(chain: Chain | None) -> dict[str, Any]:
@@ -306,7 +311,14 @@ def _number(text: str | None) -> int | None:
     return int(text)
 
 
-async def _refusal(_request: Request, error: Exception) -> Response:
-    if isinstance(error, HTTPException):
-        return JSONResponse({"error": error.detail}, error.status_code, headers=error.headers)
-    raise error
+async def _away(_request: Request, _error: Exception) -> Response:
+    """The disk is in trouble, or nothing was ever written."""
+    return JSONResponse({"error": "the database cannot be read"}, 503, headers=_FLEETING)
+
+
+async def _refusal(site: Site, request: Request, error: Exception) -> Response:
+    if not isinstance(error, HTTPException):
+        raise error
+    if error.status_code == 404 and "text/html" in request.headers.get("accept", ""):
+        return page.problem(site, request, 404, error.detail)
+    return JSONResponse({"error": error.detail}, error.status_code, headers=error.headers)

@@ -10,8 +10,8 @@ import structlog
 __all__ = ["log_json"]
 
 
-def log_json() -> None:
-    """One JSON object a line on stderr."""
+def log_json(level: str = "info") -> None:
+    """One JSON object a line on stderr, from `level` on."""
     structlog.configure(
         processors=[
             structlog.processors.add_log_level,
@@ -19,6 +19,8 @@ def log_json() -> None:
             structlog.processors.format_exc_info,
             structlog.processors.JSONRenderer(),
         ],
-        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
+        wrapper_class=structlog.make_filtering_bound_logger(
+            logging.getLevelNamesMapping()[level.upper()]
+        ),
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
     )

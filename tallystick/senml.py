@@ -33,8 +33,11 @@ __all__ = [
     "from_cbor",
     "from_json",
     "measurements",
+    "name",
     "pack",
     "resolve",
+    "scaled",
+    "seconds",
     "to_cbor",
     "to_json",
 ]
@@ -99,12 +102,11 @@ def measurements(opened: Open, record: Record) -> Iterator[Measurement]:
             value = column[index]
             if value is not None:
                 yield Measurement(
-                    _name(channel.name),
+                    name(channel.name),
                     channel.unit or None,
-                    Decimal(value).scaleb(channel.exponent) if channel.exponent < 0
-                    else value * 10**channel.exponent,
-                    _number(at) if record.clock_set else None,
-                )  # fmt: skip
+                    scaled(value, channel.exponent),
+                    seconds(at) if record.clock_set else None,
+                )
 
 
 def pack(values: Sequence[Measurement], *, base: str = "") -> Pack:
@@ -175,11 +177,11 @@ def _resolved(entry: Mapping[str, Any], base: Mapping[str, Any]) -> Measurement 
         total = base["bs"] if total is None else _plus(base["bs"], total)
     if value is None and total is None:
         return None  # a record of base fields alone
-    name = base["bn"] + entry.get("n", "")
-    if not _NAME.fullmatch(name):
-        raise FormatError("senml.name", f"{name[:128]!r} is no name of RFC 8428, 4.5.1")
+    full = base["bn"] + entry.get("n", "")
+    if not _NAME.fullmatch(full):
+        raise FormatError("senml.name", f"{full[:128]!r} is no name of RFC 8428, 4.5.1")
     time = _plus(base["bt"], entry.get("t", 0))
-    return Measurement(name, entry.get("u", base["bu"]), value, time or None, total)
+    return Measurement(full, entry.get("u", base["bu"]), value, time or None, total)
 
 
 # ---- JSON and CBOR ---------------------------------------------------------------------------
@@ -307,6 +309,13 @@ def _is_number(value: object) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and abs(value) < 10**_DIGITS
 
 
+def scaled(value: int, exponent: int) -> int | Decimal:
+    """value x 10^exponent, exact, with as many digits after the point as the board measured."""
+    if exponent >= 0:
+        return value * int(10**exponent)
+    return Decimal(value).scaleb(exponent)
+
+
 def _kind(value: Value) -> str:
     if isinstance(value, bool):
         return "vb"
@@ -315,8 +324,10 @@ def _kind(value: Value) -> str:
     return "vd" if isinstance(value, bytes) else "v"
 
 
-def _number(value: float) -> Number:
-    """Whole seconds as an integer: shorter, and exact."""
+def seconds(value: float | None) -> Number | None:
+    """A time as it is written: whole seconds as an integer, shorter and exact."""
+    if value is None:
+        return None
     return int(value) if value == int(value) else Decimal(str(value))
 
 
@@ -330,6 +341,6 @@ def _difference(a: Number, b: Number) -> Number:
     return _plus(a, -b)
 
 
-def _name(channel: str) -> str:
+def name(channel: str) -> str:
     """A channel's name in the alphabet of 4.5.1; `_e4_` stands for the letter U+00E4."""
     return _NOT_IN_NAMES.sub(lambda found: f"_{ord(found[0]):x}_", channel)

@@ -64,6 +64,11 @@ class Device(Value):
         """JSON {code, detail, seq}, for people."""
         return f"{self.base}/rejected"
 
+    @property
+    def standing(self) -> str:
+        """JSON of how the device stands, retained; gateway only, if an adapter wants it."""
+        return f"{self.base}/verified"
+
     def verified(self, channel: str) -> str:
         """JSON of the newest verified reading, retained; gateway only."""
         if not re.fullmatch(r"[^/+#\0]{1,32}", channel):

@@ -11,6 +11,7 @@ from tallystick_gateway import console, proofs
 from tallystick_gateway.console import DIR, Complaint, enrolled, orderly
 from tallystick_gateway.folder import Folder
 from tallystick_gateway.proofs import ProofError, Wanted
+from tallystick_gateway.settings import setting
 from tallystick_gateway.store import Store
 from tallystick_gateway.tiles import Tiles
 
@@ -31,11 +32,7 @@ __all__ = ["command"]
     is_flag=True,
     help="Add the chain back to the newest ledger milestone that it names: the records are younger than that.",
 )
-@click.option(
-    "--enrolment",
-    type=click.Path(path_type=Path, dir_okay=False),
-    help="Default: DIR/enrolment.json.",
-)
+@setting("enrolment")
 def command(
     path: Path,
     device: str,

@@ -2,88 +2,50 @@
 
 from __future__ import annotations
 
+import os
+import re
 import signal
 import threading
 from pathlib import Path
+from typing import Final
 
 import click
 import structlog
 
 from tallystick.errors import TallystickError
 from tallystick.note import VerifierKey
+from tallystick_gateway import console, settings
 from tallystick_gateway.anchors import LedgerKey
-from tallystick_gateway.console import DIR, Complaint, address, held, orderly, secret
+from tallystick_gateway.console import DIR, Complaint, address, held, needed, orderly, secret
 from tallystick_gateway.folder import Folder
 from tallystick_gateway.logs import log_json
+from tallystick_gateway.settings import setting
 
 __all__ = ["command"]
+
+_PUBLIC: Final = re.compile(r"https?://[^@\s]+")
 
 
 @click.command("run")
 @DIR
-@click.option("--broker", required=True, metavar="HOST:PORT", help="The MQTT broker.")
-@click.option(
-    "--ledger",
-    required=True,
-    metavar="VKEY",
-    help="The line that `tally-ledger identity` prints; every receipt is checked with its key.",
-)
-@click.option("--http", metavar="HOST:PORT", help="Serve the read-only HTTP side. Default: none.")
-@click.option(
-    "--enrolment",
-    type=click.Path(path_type=Path, dir_okay=False),
-    help="Which devices may speak. Read again when it is replaced, or on SIGHUP. Default: DIR/enrolment.json.",
+@setting(
+    *("broker", "ledger", "http", "public-url", "enrolment", "high-water"),
+    *("anchor-interval", "checkpoint-interval", "settle", "user", "password-file", "ca-file"),
+    *("token-file", "readings-login", "device-metrics", "log-level", "adapter"),
 )
 @click.option(
-    "--high-water",
-    type=click.Path(path_type=Path, dir_okay=False),
-    help="The largest checkpoint ever signed. Keep it out of backups of DIR. Default: DIR.high-water, beside DIR.",
+    "--print-config",
+    is_flag=True,
+    help="Print every setting, where it came from, and nothing secret; then end.",
 )
-@click.option(
-    "--anchor-interval",
-    type=click.FloatRange(min=0.05),
-    default=60.0,
-    show_default=True,
-    help="Seconds between anchors, if there is anything new.",
-)
-@click.option(
-    "--checkpoint-interval",
-    type=click.FloatRange(min=0.05),
-    default=5.0,
-    show_default=True,
-    help="Seconds between checkpoints, if there is anything new.",
-)
-@click.option(
-    "--settle",
-    type=click.FloatRange(min=0.0),
-    default=3.0,
-    show_default=True,
-    help="Seconds that the first signature after a start waits, from the broker's answer to the "
-    "subscriptions on, for what the broker and the ledger hold of this gateway's own past: its "
-    "retained checkpoint and its newest anchor (when both came, it waits no longer). What they show "
-    "and the log does not contain freezes it: see new-log.",
-)
-@click.option("--user", help="Login at the broker.")
-@click.option(
-    "--password-file",
-    type=click.Path(path_type=Path, exists=True, dir_okay=False),
-    help="File with the broker's password in its first line.",
-)
-@click.option(
-    "--ca-file",
-    type=click.Path(path_type=Path, exists=True, dir_okay=False),
-    help="Speak TLS to the broker; its certificate must come from this authority.",
-)
-@click.option(
-    "--token-file",
-    type=click.Path(path_type=Path, exists=True, dir_okay=False),
-    help="File with the bearer token for entry bundles, which hold everybody's readings. Default: they are refused.",
-)
+@click.pass_context
 def command(
+    ctx: click.Context,
     path: Path,
-    broker: str,
-    ledger: str,
+    broker: str | None,
+    ledger: str | None,
     http: str | None,
+    public_url: str | None,
     enrolment: Path | None,
     high_water: Path | None,
     anchor_interval: float,
@@ -93,22 +55,43 @@ def command(
     password_file: Path | None,
     ca_file: Path | None,
     token_file: Path | None,
+    readings_login: bool,
+    device_metrics: bool,
+    log_level: str,
+    adapter: tuple[str, ...],
+    print_config: bool,
 ) -> None:
     """Run the gateway in the foreground until SIGTERM or Ctrl-C."""
+    if print_config:
+        click.echo(console.printed(ctx), nl=False)
+        return
+    from tallystick_gateway.adapters import AdapterError, load
+    from tallystick_gateway.follower import Follower, gateway_facts
     from tallystick_gateway.mqtt import Broker, Login
     from tallystick_gateway.writer import Intervals, Writer, filters, last_will
 
-    log_json()
+    log_json(log_level)
+    for name in settings.strange(os.environ):
+        structlog.get_logger().warning("there is no such setting", variable=name)
     folder = Folder(path)
-    host, port = address(broker, "--broker")
+    host, port = address(needed("broker", broker), "--broker")
     serve_at = address(http, "--http") if http else None
     try:
-        ledger_key = LedgerKey(VerifierKey.parse(ledger))
+        ledger_key = LedgerKey(VerifierKey.parse(needed("ledger", ledger)))
     except TallystickError as error:
         raise Complaint(f"--ledger: {error.detail}", error.hint, 2) from error
     password = secret(password_file) if password_file else None
     token = secret(token_file) if token_file else None
+    if readings_login and token is None:
+        raise Complaint("readings-login needs a token", "give --token-file", 2)
+    if public_url is not None and not _PUBLIC.fullmatch(public_url):
+        raise Complaint("public-url starts with http:// or https://, and holds no login", status=2)
     own = orderly(folder.identity)
+    wanted = {**{name: {} for name in adapter}, **ctx.meta.get(console.ADAPTERS, {})}
+    try:
+        adapters = load(gateway_facts(own.id, public_url), wanted)
+    except AdapterError as error:
+        raise Complaint(str(error), "docs/adapters.md says how they are named", 2) from error
     authority = str(ca_file) if ca_file else None
     client = f"tallystick-gateway-{own.id.hex()}"
     login = Login(host, port, client, user, password, authority)
@@ -130,15 +113,24 @@ def command(
         signal.signal(signal.SIGHUP, lambda *_: writer.reload())
         server = None
         if serve_at is not None:
+            from tallystick_gateway.access import Access
             from tallystick_gateway.http import Server, application
+            from tallystick_gateway.site import Site
 
-            server = Server(application(folder, own, writer, token=token), *serve_at)
+            access = Access(token, readings_login=readings_login)
+            site = Site(folder, own, writer, access, device_metrics)
+            server = Server(application(site), *serve_at)
             orderly(server.start)
         writer.start()
         door.start()
+        follower = Follower(folder, door, lambda: writer.enrolment.current.devices, adapters)
+        if adapters:
+            follower.start()
         structlog.get_logger().info("running", gateway=own.id.hex(), origin=own.origin)
         while not ended.wait(0.5) and writer.is_alive():
             pass
+        if adapters:
+            follower.stop()
         writer.stop()
         writer.join()
         door.stop()
