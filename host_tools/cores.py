@@ -7,11 +7,13 @@ bounded: only so many batches are under way as there are processes to take them.
 
 from __future__ import annotations
 
+import signal
+import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from typing import Final
+from typing import Final, Self, TypeVar
 
 from tallystick.cose import Signed
 from tallystick.keys import PublicKey
@@ -27,6 +29,9 @@ _BATCH_BYTES: Final = 2**20
 _BATCH_FILES: Final = 256
 _SLICE: Final = 1_000  # signatures
 _AHEAD: Final = 2  # batches under way for each process
+_LOOK_S: Final = 0.2  # how often Ctrl-C is looked for
+
+T = TypeVar("T")
 
 _settings: Settings | None = None  # of the run, in each process
 
@@ -45,24 +50,54 @@ def judged(
             yield judge(file, settings, compare=compare)
             step(size)
         return
-    pool = ProcessPoolExecutor(jobs, initializer=_start, initargs=(settings,))
-    try:
-        if len(given) < jobs:
-            yield from _sliced(pool, given, sizes, settings, step)
-        else:
-            yield from _batched(pool, given, sizes, jobs, step)
-    except BrokenProcessPool as error:
-        raise UndoneError(
-            "a process that was verifying ended", hint="out of memory? -j 1 needs the least"
-        ) from error
-    finally:
-        pool.shutdown(wait=True, cancel_futures=True)
+    with _Interruption() as interruption:
+        pool = ProcessPoolExecutor(jobs, initializer=_start, initargs=(settings,))
+        try:
+            if len(given) < jobs:
+                yield from _sliced(pool, given, sizes, settings, step, interruption)
+            else:
+                yield from _batched(pool, given, sizes, jobs, step, interruption)
+        except BrokenProcessPool as error:
+            raise UndoneError(
+                "a process that was verifying ended", hint="out of memory? -j 1 needs the least"
+            ) from error
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)
+
+
+class _Interruption:
+    """Ctrl-C while other processes work: noted when it comes, raised where it finds the pool in order."""
+
+    def __init__(self) -> None:
+        self._came = False
+
+    def __enter__(self) -> Self:
+        self._before = signal.getsignal(signal.SIGINT)
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGINT, self._note)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGINT, self._before)
+
+    def _note(self, *_: object) -> None:
+        self._came = True
+
+    def result(self, future: Future[T]) -> T:
+        """What the future gives; `KeyboardInterrupt` if Ctrl-C came before it is there."""
+        while True:
+            if self._came:
+                raise KeyboardInterrupt
+            try:
+                return future.result(_LOOK_S)
+            except TimeoutError:
+                if future.done():
+                    raise
 
 
 def _start(settings: Settings) -> None:
     """In each process: the run's settings; Ctrl-C is the parent's to handle."""
-    import signal
-
     global _settings
     _settings = settings
     signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -77,22 +112,25 @@ def _batched(
     sizes: Sequence[int],
     jobs: int,
     step: Callable[[int], None],
+    interruption: _Interruption,
 ) -> Iterator[Judged]:
     under_way: deque[tuple[Future[list[Judged]], int]] = deque()
     batches = _batches(given, sizes)
     for batch, size in batches:
         under_way.append((pool.submit(_judge_all, batch), size))
         if len(under_way) >= _AHEAD * jobs:
-            yield from _done(under_way, step)
+            yield from _done(under_way, step, interruption)
     while under_way:
-        yield from _done(under_way, step)
+        yield from _done(under_way, step, interruption)
 
 
 def _done(
-    under_way: deque[tuple[Future[list[Judged]], int]], step: Callable[[int], None]
+    under_way: deque[tuple[Future[list[Judged]], int]],
+    step: Callable[[int], None],
+    interruption: _Interruption,
 ) -> Iterator[Judged]:
     future, size = under_way.popleft()
-    yield from future.result()
+    yield from interruption.result(future)
     step(size)
 
 
@@ -126,6 +164,7 @@ def _sliced(
     sizes: Sequence[int],
     settings: Settings,
     step: Callable[[int], None],
+    interruption: _Interruption,
 ) -> Iterator[Judged]:
     for file, size in zip(given, sizes, strict=True):
         done = 0
@@ -136,7 +175,7 @@ def _sliced(
             futures = [pool.submit(_check, list(one)) for one in slices]
             reasons: list[str] = []
             for one, future in zip(slices, futures, strict=True):
-                bad = future.result()
+                bad = interruption.result(future)
                 reasons += [bad.get(at, "") for at in range(len(one))]
                 part = size * len(one) // len(signed)
                 step(part)

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from tallystick.value import Value
 
-__all__ = ["FLAGS", "VALUES", "Options", "quick"]
+__all__ = ["FLAGS", "MANY", "VALUES", "Options", "quick"]
 
 FLAGS: Final = {
     "--json": "as_json",
@@ -27,7 +27,7 @@ VALUES: Final = {
     "--status-list": "list_paths",
     "--head": "head_paths",
 }
-_MANY: Final = ("list_paths", "head_paths")
+MANY: Final = ("list_paths", "head_paths")
 
 
 class Options(Value):
@@ -57,7 +57,7 @@ def quick(args: Sequence[str]) -> Options | None:
             if value is None or value.startswith("-"):
                 return None
             name = VALUES[one]
-            if name in _MANY:
+            if name in MANY:
                 found[name] = (*found.get(name, ()), value)
             else:
                 found[name] = value

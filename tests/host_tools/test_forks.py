@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from tallystick import policy, proof
+import json
+
+from tallystick import proof
 from tallystick.proof import Proof
-from tallystick.verdict import Status
 from tallystick_host.forks import ForkWatch
-from tallystick_host.judgement import judge
-from tallystick_host.proof_files import ProofFile
 from tests.host_tools.conftest import Tally
 from tests.world import World, key
 
@@ -50,11 +49,10 @@ def test_the_fork_part_of_one_file_counts_for_its_neighbour(tally: Tally, world:
         tally.write("a.tally", world.proof(1, forks=[pair])),
         tally.write("b.tally", world.proof(later.seq)),
     ]
-    trusted = policy.parse(world.policy_text().encode())
-    judged = list(judge([ProofFile(path) for path in paths], trusted))
-    assert [Status.VERIFIED, Status.UNTRUSTED] == [one.verdict.status for one in judged]
-    alone = next(judge([ProofFile(paths[1])], trusted))
-    assert Status.VERIFIED is alone.verdict.status
+    policy = tally.write("policy.toml", world.policy_text())
+    both = tally("verify", "--json", *paths, "--policy", policy).out.splitlines()
+    assert ["VERIFIED", "UNTRUSTED"] == [json.loads(line)["status"] for line in both]
+    assert 0 == tally("verify", "-q", paths[1], "--policy", policy).status
 
 
 def test_another_board_with_the_same_seqs_is_no_fork(world: World) -> None:

@@ -39,8 +39,14 @@ def test_verified_in_words(tally: Tally, world: World, policy: Path) -> None:
     ran = tally("verify", "a.tally", "--policy", policy)
     assert (0, "") == (ran.status, ran.err)
     ledger = world.ledger.id.hex()
-    what = f"4 readings of board {world.device.id.hex()} (seq 1..2)"
-    good = "are as the board signed them, in existence by 2027-01-15T08:13:00Z"
+    what = (
+        f"4 readings of board {world.device.id.hex()} (seq 1..2) between 2027-01-15T08:01:00Z and"
+        " 2027-01-15T08:02:00Z"
+    )
+    good = (
+        "are unmodified since the board signed them, complete and in existence before"
+        f" 2027-01-15T08:13:00Z, by the clock of ledger {ledger} operated by Harbour"
+    )
     assert ran.out.splitlines() == [
         f"a.tally: VERIFIED: {what} {good}",
         "  ok       proof.format",
@@ -57,24 +63,28 @@ def test_verified_in_words(tally: Tally, world: World, policy: Path) -> None:
         f"  ok       ledger.milestone      milestone 1 of ledger {ledger}, operated by Harbour",
         "  skipped  device.status         no statements about the device in the file",
         "  ok       time.window",
-        "  not after 2027-01-15T08:13:00Z, by the ledger's clock",
+        "  not after 2027-01-15T08:13:00Z, by the ledger's clock: a milestone of then confirms the anchor",
         "  the board's clock says 2027-01-15T08:01:00Z to 2027-01-15T08:02:00Z (its own claim)",
         "  not proven: device.status: no statements about the device in the file",
         "  not proven: that the readings are not older than the board's clock says",
         "  not proven: where the sensor was, and that it measured what it should",
+        "  not proven: that the board's clock was right before the anchor",
+        "  not proven: that nobody opened the case",
     ]
 
 
 def test_verified_as_json(tally: Tally, world: World, policy: Path) -> None:
-    """Broken: programs that read schema 1 break."""
+    """Broken: programs that read schema 2 break."""
     tally.write("a.tally", world.proof(1, 2))
     (facts,) = _json(tally("verify", "--json", "a.tally", "--policy", policy))
     assert [
-        *("schema", "file", "status", "exit", "device", "checks", "not_before", "not_after"),
-        *("gateway", "ledger", "first", "last", "readings", "notes", "tool_version"),
+        *("schema", "file", "status", "exit", "sentence", "device", "name", "checks"),
+        *("not_before", "not_after", "claimed_first", "claimed_last", "issuer", "gateway"),
+        *("ledger", "ledger_operator", "first", "last", "readings", "gaps", "warnings", "notes"),
+        *("not_proven", "required", "tool_version"),
     ] == list(facts)
     expected = {
-        "schema": 1,
+        "schema": 2,
         "file": "a.tally",
         "status": "VERIFIED",
         "exit": 0,
@@ -104,9 +114,9 @@ def test_the_lower_bound_of_time(tally: Tally, world: World, policy: Path) -> No
     (facts,) = _json(tally("verify", "--json", "b.tally", "--policy", policy))
     assert ("VERIFIED", "2027-01-15T07:45:00Z") == (facts["status"], facts["not_before"])
     words = tally("verify", "-v", "b.tally", "--policy", policy).out
-    assert "not made before 2027-01-15T07:45:00Z" in words
-    assert "  not before 2027-01-15T07:45:00Z, by the ledger's clock\n" in words
-    assert f"  seq {beacon.seq}  beacon    2027-01-15T08:03:00Z  " in words
+    assert "and signed after 2027-01-15T07:45:00Z, by the clock of ledger" in words
+    assert "  not before 2027-01-15T07:45:00Z, by the ledger's clock: the chain names a" in words
+    assert f"  seq {beacon.seq} beacon, 2027-01-15T08:03:00Z:\n" in words
 
 
 def test_tampered(tally: Tally, world: World, policy: Path) -> None:
@@ -128,8 +138,8 @@ def test_pending(tally: Tally, world: World, policy: Path) -> None:
     ran = tally("verify", "p.tally", "--policy", policy)
     assert 3 == ran.status
     assert (
-        f"p.tally: PENDING: 3 readings of board {world.device.id.hex()} (seq 1) are as the board signed them; "
-        "no ledger confirms it yet"
+        f"p.tally: PENDING: 3 readings of board {world.device.id.hex()} (seq 1) between 2027-01-15T08:01:00Z and "
+        "2027-01-15T08:03:00Z are unmodified since the board signed them; no ledger confirms it yet"
     ) == ran.out.splitlines()[0]
     assert "  not proven: ledger.inclusion: not anchored yet" in ran.out.splitlines()
 
@@ -273,7 +283,11 @@ def test_a_fork_that_shows_only_across_two_files(tally: Tally, world: World, pol
     for line in said[:2]:
         assert " in one.tally and readings " in line
         assert " in two.tally (a cloned or restored key)" in line
-    assert "3 files: 1 VERIFIED, 2 UNTRUSTED\n" == ran.err
+    board = f"board {world.device.id.hex()}"
+    assert [
+        "3 files: 1 VERIFIED, 2 UNTRUSTED",
+        f"{board}: between the files, 1 record not at hand: seq 2",
+    ] == ran.err.splitlines()
     assert "  note: a later fork at seq 3: " in ran.out
 
 
@@ -297,7 +311,7 @@ def test_a_board_is_called_by_its_name(tally: Tally, world: World, policy: Path)
     fleet = tally.write("fleet.json", json.dumps(table))
     tally.write("a.tally", world.proof(1))
     ran = tally("verify", "a.tally", "--policy", policy, "--enrolment", fleet)
-    assert ran.out.startswith("a.tally: VERIFIED: 3 readings of cold-room-3 (seq 1) are ")
+    assert ran.out.startswith("a.tally: VERIFIED: 3 readings of cold-room-3 (seq 1) between ")
 
 
 def test_no_colour_unless_a_person_looks(tally: Tally, world: World, policy: Path) -> None:
