@@ -13,7 +13,7 @@ import time
 from pathlib import Path
 
 from bench.figure import Figure
-from bench.gateway import chain_of
+from bench.gateway_rules import chain_of
 from tallystick import block, checkpoint, credential, did, merkle, milestone, proof, record
 from tallystick.block import BlockKind
 from tallystick.keys import PrivateKey

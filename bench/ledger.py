@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 
 from bench.figure import Figure
-from bench.gateway import bare_s, chain_of
+from bench.gateway_rules import bare_s, chain_of
 from tallystick import block, checkpoint
 from tallystick.block import BlockKind
 from tallystick.keys import PrivateKey

@@ -8,12 +8,22 @@ from __future__ import annotations
 from typing import Final
 
 INBOX_MESSAGES: Final = 4_096  # received, not yet in a transaction
+INBOX_BYTES: Final = 16 * 2**20
+PACKET_BYTES: Final = 2**20  # of an MQTT packet that the broker may send us
+OUTBOX_MESSAGES: Final = 20_000  # published, not taken by the broker yet
 BATCH_MESSAGES: Final = 512  # in one transaction
 QUARANTINE_ROWS: Final = 10_000  # rejected messages kept, of all senders together
 QUARANTINE_BYTES: Final = 16 * 2**20
 QUARANTINE_PREFIX: Final = 256  # of a message that is too long to look into
 TOPIC_CHARACTERS: Final = 256  # of a topic, where one is kept
 DETAIL_CHARACTERS: Final = 512
+KEPT_MESSAGES_S: Final = 50.0  # rejected messages kept a second, over time
+KEPT_MESSAGES: Final = 2_000  # at once
+DEVICE_RECORDS_S: Final = 50.0  # new records of one device, over time
+DEVICE_RECORDS: Final = 20_000  # at once: a board comes back with its backlog
+DEVICE_BYTES_S: Final = 16_384.0
+DEVICE_BYTES: Final = 8 * 2**20
+DEVICE_PENDING: Final = 10_000  # records of one device above a gap
 EVIDENCE_RECORDS: Final = 1_024  # forks and disowned records logged for one device
 ENROLMENT_BYTES: Final = 64 * 2**20
 CONFIGURATION_BYTES: Final = 2**20

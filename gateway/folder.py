@@ -25,10 +25,11 @@ from tallystick.errors import TallystickError
 from tallystick.keys import PrivateKey
 from tallystick.note import VerifierKey
 
-__all__ = ["Folder", "FolderError", "Identity", "write_whole"]
+__all__ = ["Folder", "FolderError", "Identity", "sweep", "sync_folder", "write_whole"]
 
 PRIVATE_MODE = 0o600
 PUBLIC_MODE = 0o644
+_UNFINISHED = ".new"
 
 
 class FolderError(Exception):
@@ -129,7 +130,7 @@ class Folder:
             file.write(identity.key.to_pem())
             file.flush()
             os.fsync(file.fileno())
-        _sync_folder(self.path)
+        sync_folder(self.path)
         return identity
 
     @contextmanager
@@ -148,17 +149,27 @@ class Folder:
 def write_whole(path: Path, data: bytes, *, mode: int = PUBLIC_MODE) -> None:
     """Put `data` at `path` so that a crash leaves the old file or the new one, never a part."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.new")
+    temporary = path.with_name(f".{path.name}{_UNFINISHED}")
     handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)
     with os.fdopen(handle, "wb") as file:
         file.write(data)
         file.flush()
         os.fsync(file.fileno())
     temporary.replace(path)
-    _sync_folder(path.parent)
+    sync_folder(path.parent)
 
 
-def _sync_folder(path: Path) -> None:
+def sweep(folder: Path) -> None:
+    """Remove what kills have left of `write_whole` below `folder`. Whoever calls it is the only one
+    that writes there.
+    """
+    for path, _, names in os.walk(folder):
+        for name in names:
+            if name.startswith(".") and name.endswith(_UNFINISHED):
+                Path(path, name).unlink(missing_ok=True)
+
+
+def sync_folder(path: Path) -> None:
     """Make the names in a folder durable."""
     handle = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
     try:

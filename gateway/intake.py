@@ -1,78 +1,39 @@
 """One message in, one outcome out (docs/format.md, section 5): admitted, duplicate, fork, disowned,
 or refused.
 
-1. `examine` looks at a message by itself, outside of any transaction: length, form, topic,
-   enrolment, signature.
+1. `examine` looks at messages by themselves, outside of any transaction (see `examine`).
 2. `commit` takes a batch through the chain rules in one transaction and returns when it is durable.
    Forks and disowned records become leaves of the log like all others, and evidence; refused
    messages go to quarantine with their reason.
 3. A failed transaction leaves nothing behind: the chains in memory are dropped with it.
-
-The topic's device must be the one whose key signed: a broker's login is never evidence.
+4. New and verified records count against their device's share (see `quota`), refused ones against
+   one budget for all (see `refusals`).
 """
 
 from __future__ import annotations
 
 import sqlite3
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import structlog
 
-from tallystick import limits, record, topics
 from tallystick.body import Beacon, CheckpointRef, Open, Rotate
 from tallystick.chain import Chain, Finding, Result
-from tallystick.errors import (
-    FormatError,
-    KeyUnknownError,
-    LimitError,
-    LinkError,
-    TallystickError,
-)
+from tallystick.errors import FormatError, LimitError, LinkError, TallystickError
 from tallystick.record import Record
 from tallystick_gateway import bounds
 from tallystick_gateway.enrolment import EnrolledDevice
-from tallystick_gateway.rows import DeviceRow, Rejected
-from tallystick_gateway.store import DeviceLinks, Store
+from tallystick_gateway.examine import Chains, Examined, Examiner, Message
+from tallystick_gateway.quota import OVER_SHARE, Quota, Shares
+from tallystick_gateway.refusals import Refusal, Refusals
+from tallystick_gateway.rows import DeviceRow
+from tallystick_gateway.store import Store
 
 __all__ = ["Batch", "Examined", "Intake", "Message"]
 
 log = structlog.get_logger()
-
-
-@dataclass(frozen=True)
-class Message:
-    """A message on a device's `up` topic. `payload` is its start only, if `length` is above the
-    limit for records.
-    """
-
-    topic: str
-    payload: bytes
-    length: int
-    at: int  # Unix seconds of arrival
-
-
-@dataclass(frozen=True)
-class Refusal:
-    """A message that was refused, for the topic `rejected`; `device` is an enrolled one."""
-
-    device: bytes
-    code: str
-    detail: str
-    seq: int | None
-
-
-@dataclass
-class Examined:
-    """A message after its own checks. `error` refuses it; `verified` says that its signature was
-    checked.
-    """
-
-    message: Message
-    device: bytes | None = None  # enrolled device of the topic
-    record: Record | None = None
-    verified: bool = False
-    error: TallystickError | None = None
 
 
 @dataclass
@@ -95,80 +56,36 @@ class Batch:
 
 
 class Intake:
-    """The rules at the door, and the chains of all devices that have spoken since the start."""
+    """The rules at the door."""
 
-    def __init__(self, store: Store, gateway: bytes) -> None:
+    def __init__(self, store: Store, gateway: bytes, shares: Shares | None = None) -> None:
         self._store = store
         self._gateway = gateway
-        self.devices: Mapping[bytes, EnrolledDevice] = {}
-        self._chains: dict[bytes, Chain] = {}
-        self._links: dict[bytes, DeviceLinks] = {}
-        self._load: tuple[int, int] | None = None  # quarantine rows and bytes
+        self._chains = Chains(store)
+        self._examiner = Examiner(store, self._chains)
+        self._quota = Quota(shares or Shares())
+        self._refusals = Refusals(store)
 
-    # ---- outside of the transaction
+    @property
+    def devices(self) -> Mapping[bytes, EnrolledDevice]:
+        """The enrolled devices."""
+        return self._examiner.devices
 
-    def examine(self, message: Message) -> Examined:
-        """The message's own checks; never raises for what a message holds."""
-        examined = Examined(message)
-        try:
-            self._examine(examined)
-        except TallystickError as error:
-            examined.error = error
-        except sqlite3.Error:
-            raise
-        except Exception as error:
-            # stops one message that our own code stumbles over from ending the service
-            log.exception("a message could not be examined", topic=message.topic)
-            examined.error = _internal(error)
-        return examined
+    @devices.setter
+    def devices(self, devices: Mapping[bytes, EnrolledDevice]) -> None:
+        self._examiner.devices = devices
 
-    def _examine(self, examined: Examined) -> None:
-        message = examined.message
-        device, name = topics.parse_device(message.topic)
-        enrolled = self.devices.get(device)
-        examined.device = device if enrolled is not None else None
-        if message.length > limits.RECORD_BYTES:
-            raise LimitError(
-                "cbor.too-long", f"{message.length} bytes, the limit is {limits.RECORD_BYTES}"
-            )
-        parsed = record.parse(message.payload)
-        examined.record = parsed
-        if name != "up":
-            raise FormatError("topic.device", f"records come on `up`, not on {name!r}")
-        if enrolled is None:
-            self._refuse_owner_elsewhere(parsed, device)
-            raise KeyUnknownError("device.not-enrolled", f"device {device.hex()} is not enrolled")
-        chain = self.chain(enrolled)
-        if chain.periods[0].key != enrolled.key:
-            raise KeyUnknownError("device.key", "another key with this id was enrolled before")
-        try:
-            key = chain.key_of(parsed)
-        except KeyUnknownError:
-            self._refuse_owner_elsewhere(parsed, device)
-            return  # a rotation earlier in the same batch may bring the key: `commit` decides
-        parsed.signed.verify(key)
-        examined.verified = True
-
-    def _refuse_owner_elsewhere(self, parsed: Record, device: bytes) -> None:
-        """Stops a record of one device from being shown under another device's topic."""
-        kid = parsed.signed.kid
-        owner = kid if kid in self.devices else self._store.device_of_key(kid)
-        if owner is not None and owner != device:
-            raise KeyUnknownError(
-                "topic.device",
-                f"key {kid.hex()} is that of device {owner.hex()}, the topic says {device.hex()}",
-            )
+    def examine(self, messages: Sequence[Message]) -> list[Examined]:
+        """Each message's own checks, outside of any transaction."""
+        return self._examiner.examine(messages)
 
     def chain(self, device: EnrolledDevice) -> Chain:
         """The chain of a device as it is in the database."""
-        chain = self._chains.get(device.id)
-        if chain is None:
-            links = DeviceLinks(self._store, device.id)
-            row = self._store.device(device.id)
-            state = row.state if row else None
-            chain = Chain(device.key, links) if state is None else Chain.load(state, links)
-            self._chains[device.id], self._links[device.id] = chain, links
-        return chain
+        return self._chains.of(device)
+
+    def close(self) -> None:
+        """End the threads that verify."""
+        self._examiner.close()
 
     # ---- the transaction
 
@@ -193,47 +110,57 @@ class Intake:
 
     def _commit(self, batch: Sequence[Examined], now: int) -> Batch:
         out = Batch()
+        clock = time.monotonic()
         dirty: dict[bytes, None] = {}
         try:
             with self._store.transaction():
                 size = self._store.size()
                 for examined in batch:
-                    device = self._take(examined, size + len(out.leaves), now, out)
+                    device = self._take(examined, size + len(out.leaves), now, clock, out)
                     if device is not None:
                         dirty[device] = None
                 for device in dirty:
                     self._keep(device, now)
-                self._evict()
+                for name, by in self._refusals.finish().items():
+                    out.results[name] = out.results.get(name, 0) + by
                 for name, by in out.results.items():
                     self._store.count(name, by)
         except BaseException:
-            self._chains.clear()
-            self._links.clear()
-            self._load = None
+            self._chains.forget()
+            self._refusals.forget()
             raise
         return out
 
-    def _take(self, examined: Examined, leaf: int, now: int, out: Batch) -> bytes | None:
+    def _take(
+        self, examined: Examined, leaf: int, now: int, clock: float, out: Batch
+    ) -> bytes | None:
         """The device whose state changed or was seen, None for a refused message."""
         parsed, device = examined.record, examined.device
         if examined.error is None and parsed is not None and device is not None:
             try:
-                finding = self._admit(examined, parsed, device)
+                finding = self._admit(examined, parsed, device, clock)
             except TallystickError as error:
                 examined.error = error
             else:
                 self._enter(parsed, device, finding, leaf, now, out)
                 return device
-        self._refuse(examined, out)
+        self._refuse(examined, clock, out)
         return None
 
-    def _admit(self, examined: Examined, parsed: Record, device: bytes) -> Finding:
+    def _admit(self, examined: Examined, parsed: Record, device: bytes, clock: float) -> Finding:
+        if examined.copy:
+            return Finding(Result.DUPLICATE, "these bytes are in the log")
         chain = self.chain(self.devices[device])
         if not examined.verified:
             parsed.signed.verify(chain.key_of(parsed))
-        known = self._store.leaf_result(parsed.id)
-        if known is not None and known != Result.ADMITTED:
-            return Finding(Result.DUPLICATE, f"already there as {known}")
+        held = chain.links.get(parsed.seq)
+        if held is not None and held.id == parsed.id:
+            return Finding(Result.DUPLICATE, "already there", held.id)
+        if chain.forks or chain.disowned:
+            known = self._store.evidence_result(parsed.id)
+            if known is not None:
+                return Finding(Result.DUPLICATE, f"already there as {known}")
+        self._quota.check(chain, parsed, clock)
         forks, disowned = list(chain.forks), set(chain.disowned)
         finding = chain.admit(parsed, verified=True)
         evidence = finding.result in (Result.FORK, Result.DISOWNED)
@@ -257,7 +184,7 @@ class Intake:
         out.leaves.append(parsed.raw)
         if finding.result is Result.ADMITTED:
             self._store.add_record(leaf, device, parsed)
-            self._links[device].fresh.clear()
+            self._chains.stored(device)
             out.admitted.append((device, parsed))
             if isinstance(parsed.body, Rotate):
                 self._store.add_key(parsed.body.key.kid, device)
@@ -265,70 +192,35 @@ class Intake:
                 out.nonces.append((device, parsed.body.nonce))
         else:
             self._store.add_evidence(
-                leaf, device, parsed.seq, finding.result, finding.other, finding.detail, now
+                leaf, device, parsed, finding.result, finding.other, finding.detail, now
             )
             log.warning(
                 finding.result.value, device=device.hex(), seq=parsed.seq, detail=finding.detail
             )
+            # announced where people look, though it is kept and not refused
+            code = f"chain.{finding.result.value}"
+            out.refusals.append(Refusal(device, code, finding.detail, parsed.seq))
         ref = parsed.body.checkpoint if isinstance(parsed.body, Open | Beacon) else None
         if ref is not None and ref.gateway == self._gateway:
             out.shown.append((f"record {parsed.seq} of device {device.hex()}", ref))
 
     def _keep(self, device: bytes, now: int) -> None:
         enrolled = self.devices[device]
-        state = self._chains[device].dump()
+        state = self._chains.state(device)
         self._store.put_device(DeviceRow(device, enrolled.did, state, now))
 
-    # ---- what is refused
-
-    def _refuse(self, examined: Examined, out: Batch) -> None:
-        message = examined.message
+    def _refuse(self, examined: Examined, clock: float, out: Batch) -> None:
         error = examined.error or LinkError("gateway.internal", "no reason was found")
         seq = examined.record.seq if examined.record is not None else None
         detail = error.detail[: bounds.DETAIL_CHARACTERS]
-        raw = message.payload
-        if message.length > limits.RECORD_BYTES:
-            raw = raw[: bounds.QUARANTINE_PREFIX]
-        self._store.quarantine(
-            Rejected(
-                message.at,
-                message.topic[: bounds.TOPIC_CHARACTERS],
-                examined.device,
-                seq,
-                error.code,
-                detail,
-                message.length,
-                raw,
-            )
-        )
-        rows, held = self._load or self._measured(len(raw))
-        self._load = (rows + 1, held + len(raw))
-        out.count("rejected")
+        if error.code in OVER_SHARE:
+            # the board sends it again; it is no evidence of anything
+            out.count("limited")
+        else:
+            out.count("rejected")
+            self._refusals.keep(examined, error.code, detail, clock)
         if examined.device is not None:
             out.refusals.append(Refusal(examined.device, error.code, detail, seq))
-
-    def _measured(self, newest: int) -> tuple[int, int]:
-        """The load before the newest row."""
-        rows, held = self._store.quarantine_load()
-        return rows - 1, held - newest
-
-    def _evict(self) -> None:
-        """One budget for all that nobody vouches for: the oldest goes, and is counted."""
-        if self._load is None:
-            return
-        rows, held = self._load
-        evicted = 0
-        while rows > bounds.QUARANTINE_ROWS or held > bounds.QUARANTINE_BYTES:
-            held -= self._store.evict_oldest()
-            rows -= 1
-            evicted += 1
-        self._load = (rows, held)
-        if evicted:
-            self._store.count("evicted", evicted)
-
-
-def _internal(error: Exception) -> TallystickError:
-    return FormatError("gateway.internal", f"the gateway stumbled: {type(error).__name__}")
 
 
 def _poison(examined: Examined) -> Examined:

@@ -13,13 +13,13 @@ covers it is signed.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
 from tallystick import merkle
-from tallystick_gateway.folder import write_whole
+from tallystick_gateway.folder import sweep, write_whole
 from tallystick_gateway.tiles import (
     FULL_BYTES,
     HEIGHT,
@@ -51,19 +51,27 @@ class Log(Tiles):
         self._written: set[Path] = set()  # those of them that are ours and whole
 
     @classmethod
-    def open(cls, folder: Path, entries: Entries, size: int, *, rebuild: bool = False) -> Log:
+    def open(
+        cls,
+        folder: Path,
+        entries: Entries,
+        size: int,
+        *,
+        rebuild: bool = False,
+        progress: Callable[[int, int], None] = lambda _done, _whole: None,
+    ) -> Log:
         """The log of `size` leaves; tiles that are missing or torn are written again, with
-        `rebuild` all of them.
+        `rebuild` all of them. `progress(done, all)` counts leaves.
         """
         log = cls(folder, entries)
-        log._restore(size, rebuild)
+        log._restore(size, rebuild, progress)
         return log
 
     def held(self, level: int, n: int, length: int) -> bytes | None:
         """The unfinished tiles come from memory, all others from disk."""
         if n == self.size >> (HEIGHT * (level + 1)) and level < len(self._edge):
             edge = b"".join(self._edge[level])
-            return edge[:length] if len(edge) >= length else None
+            return edge if len(edge) >= length else None
         return super().held(level, n, length)
 
     def append(self, leaves: Sequence[bytes]) -> None:
@@ -132,9 +140,10 @@ class Log(Tiles):
 
     # ---- after a start
 
-    def _restore(self, size: int, rebuild: bool) -> None:
+    def _restore(self, size: int, rebuild: bool, progress: Callable[[int, int], None]) -> None:
         self.size = size
-        self._restore_bundles(size // WIDTH, rebuild)
+        sweep(self.folder)
+        self._restore_bundles(size // WIDTH, rebuild, progress)
         level = 0
         while size >> (HEIGHT * level):
             full, width = divmod(size >> (HEIGHT * level), WIDTH)
@@ -145,10 +154,15 @@ class Log(Tiles):
             self._edge.append(split(self.derived(level, full, width)))
             level += 1
         self._stack = self._subtrees(size)
-        self._sweep()
+        self._find_partials()
+        if rebuild:
+            self.publish()  # the newest checkpoint needs them
 
-    def _restore_bundles(self, full: int, rebuild: bool) -> None:
+    def _restore_bundles(
+        self, full: int, rebuild: bool, progress: Callable[[int, int], None]
+    ) -> None:
         for n in range(full):
+            progress(n, full)
             path = self.folder / tile_path("entries", n)
             if not rebuild and n < full - _BUNDLES_READ and _length(path):
                 continue
@@ -165,7 +179,7 @@ class Log(Tiles):
                 start += 1 << height
         return stack
 
-    def _sweep(self) -> None:
+    def _find_partials(self) -> None:
         """Remember which partial files there are, so that the next checkpoint removes them."""
         for level in [*range(len(self._edge)), "entries"]:
             above = 0 if isinstance(level, str) else level

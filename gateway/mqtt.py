@@ -25,6 +25,8 @@ from paho.mqtt.properties import Properties
 
 from tallystick import limits
 from tallystick_gateway import bounds
+from tallystick_gateway.inbox import Inbox
+from tallystick_gateway.wire import BufferedClient
 
 __all__ = ["Broker", "Connected", "Inbound", "Login", "Subscribed"]
 
@@ -35,6 +37,8 @@ RECONNECT_MAX_S: Final = 8
 SESSION_EXPIRY_S: Final = 30 * 86_400
 _FULL_WAIT_S: Final = 0.2
 _STOP_WAIT_S: Final = 1.0
+_OUT_IN_FLIGHT: Final = 200
+_EVENT_BYTES: Final = 512  # of memory, besides the payload
 _LARGEST: Final = limits.RECEIPT_BYTES  # of anything that we read
 
 
@@ -86,7 +90,7 @@ class Broker:
         will: tuple[str, bytes],
         maximum: int = bounds.INBOX_MESSAGES,
     ) -> None:
-        self.inbox: queue.Queue[Inbound | Connected | Subscribed] = queue.Queue(maximum)
+        self.inbox: Inbox[Inbound | Connected | Subscribed] = Inbox(maximum, bounds.INBOX_BYTES)
         self.is_connected = False
         self.dropped = 0
         self._login = login
@@ -94,7 +98,7 @@ class Broker:
         self._connection = 0
         self._guard = threading.Lock()
         self._stopping = threading.Event()
-        self._client = paho.Client(
+        self._client = BufferedClient(
             CallbackAPIVersion.VERSION2,
             client_id=login.client_id,
             protocol=paho.MQTTv5,
@@ -106,6 +110,8 @@ class Broker:
             self._client.tls_set(ca_certs=login.ca_file)
         self._client.will_set(will[0], will[1], qos=1, retain=True)
         self._client.reconnect_delay_set(1, RECONNECT_MAX_S)
+        self._client.max_inflight_messages_set(_OUT_IN_FLIGHT)
+        self._client.max_queued_messages_set(bounds.OUTBOX_MESSAGES)
         self._client.on_connect = self._on_connect
         self._client.on_disconnect = self._on_disconnect
         self._client.on_subscribe = self._on_subscribe
@@ -115,6 +121,8 @@ class Broker:
         """Connect, and connect again whenever it breaks, in a thread of its own."""
         properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
         properties.SessionExpiryInterval = SESSION_EXPIRY_S
+        # stops a packet of 256 MB, which MQTT allows, from ever reaching our memory
+        properties.MaximumPacketSize = bounds.PACKET_BYTES
         self._client.connect_async(
             self._login.host,
             self._login.port,
@@ -134,13 +142,14 @@ class Broker:
         end.join(_STOP_WAIT_S)
 
     def publish(self, topic: str, payload: bytes, *, retain: bool = False) -> bool:
-        """QoS 1; False and nothing kept while there is no connection: the caller says it again
-        after `Connected`.
+        """QoS 1; False and nothing kept while there is no connection (the caller says it again after
+        `Connected`), or if the broker takes nothing and too much waits for it already.
         """
         if not self.is_connected:
             return False
-        self._client.publish(topic, payload, qos=1, retain=retain)
-        return True
+        return (
+            self._client.publish(topic, payload, qos=1, retain=retain).rc == paho.MQTT_ERR_SUCCESS
+        )
 
     def acknowledge(self, message: Inbound) -> None:
         """The PUBACK, if the connection still is the one that it came on: packet ids start anew
@@ -197,9 +206,10 @@ class Broker:
         )
 
     def _put(self, event: Inbound | Connected | Subscribed) -> None:
+        size = len(event.payload) + _EVENT_BYTES if isinstance(event, Inbound) else _EVENT_BYTES
         while not self._stopping.is_set():
             try:
-                self.inbox.put(event, timeout=_FULL_WAIT_S)
+                self.inbox.put(event, size, _FULL_WAIT_S)
                 return
             except queue.Full:
                 # QoS 0 has no flow control, so it is the only thing that can be dropped, and may be

@@ -197,7 +197,10 @@ class _Building:
         pairs = []
         for fork in chain.forks:
             if fork.seq <= last:
-                first, second = map(self._store.raw_by_id, (fork.first, fork.second))
+                first, second = (
+                    self._store.raw_by_id(chain.device, fork.seq, one)
+                    for one in (fork.first, fork.second)
+                )
                 if first is not None and second is not None:
                     pairs.append((first, second))
         return pairs

@@ -17,7 +17,8 @@ root of any size.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final, TypeAlias
 
@@ -56,21 +57,28 @@ class Tiles:
     def __init__(self, folder: Path, entries: Entries) -> None:
         self.folder = folder
         self.entries = entries
+        self._read: dict[tuple[int, int], bytes] | None = None  # tiles of the path in hand
 
     def hashes(self, level: int, n: int, width: int) -> bytes:
         """The first `width` hashes of a tile, 32 bytes each."""
         length = width * HASH_BYTES
-        held = self.held(level, n, length)
-        return held if held is not None else self.derived(level, n, width)
+        known = self._read
+        data = known.get((level, n), b"") if known is not None else b""
+        if len(data) < length:
+            held = self.held(level, n, length)
+            data = held if held is not None else self.derived(level, n, width)
+            if known is not None:
+                known[level, n] = data
+        return data[:length]
 
     def held(self, level: int, n: int, length: int) -> bytes | None:
-        """The first `length` bytes of the widest tile on disk, None if there are not so many."""
+        """The widest tile on disk, None if it has not `length` bytes."""
         data = _content(self.folder / tile_path(level, n))
         if data is None:
             widths = partials(self.folder, level, n)
             data = _content(self.folder / tile_path(level, n, max(widths))) if widths else None
         whole = data is not None and len(data) <= FULL_BYTES and len(data) % HASH_BYTES == 0
-        return data[:length] if data is not None and whole and len(data) >= length else None
+        return data if data is not None and whole and len(data) >= length else None
 
     def derived(self, level: int, n: int, width: int) -> bytes:
         """The same from what lies below it: the leaves' bytes, or the tiles of the level below."""
@@ -99,11 +107,22 @@ class Tiles:
 
     def inclusion(self, index: int, size: int) -> list[bytes]:
         """The path of leaf `index` in the tree of `size` (RFC 9162, 2.1.3)."""
-        return merkle.inclusion_path((), index, subtree=self.subtree, size=size)
+        with self._reading():
+            return merkle.inclusion_path((), index, subtree=self.subtree, size=size)
 
     def consistency(self, size1: int, size2: int) -> list[bytes]:
         """The proof that the tree of `size1` grew into that of `size2` (RFC 9162, 2.1.4)."""
-        return merkle.consistency_path((), size1, subtree=self.subtree, size=size2)
+        with self._reading():
+            return merkle.consistency_path((), size1, subtree=self.subtree, size=size2)
+
+    @contextmanager
+    def _reading(self) -> Iterator[None]:
+        """Read no tile twice for one path."""
+        self._read = {}
+        try:
+            yield
+        finally:
+            self._read = None
 
 
 def partials(folder: Path, level: int | str, n: int) -> list[int]:

@@ -7,35 +7,40 @@ again. It is a convenience without a signature; evidence is the proof file.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
+
+import structlog
 
 from tallystick import record, topics
 from tallystick.body import Open, Readings
 from tallystick.chain import Chain
-from tallystick.errors import FormatError
+from tallystick.errors import FormatError, TallystickError
 from tallystick.record import Record
 from tallystick_gateway.store import Store
 
 __all__ = ["newest"]
 
+log = structlog.get_logger()
 
-def newest(chain: Chain, admitted: Sequence[Record], store: Store) -> Iterator[tuple[str, bytes]]:
-    """(topic, JSON) for each channel of the newest readings among the device's `admitted` records.
 
-    Nothing if they are older than what is in the chain already, belong to a fork, or miss their
-    `open`.
+def newest(chain: Chain, latest: Record, store: Store) -> Iterator[tuple[str, bytes]]:
+    """(topic, JSON) for each channel of the readings `latest`, the newest that were admitted since
+    the last time.
+
+    Nothing if newer ones are in the chain already, if they belong to a fork, or miss their `open`.
     """
-    latest = max(
-        (one for one in admitted if isinstance(one.body, Readings)),
-        key=lambda one: one.seq,
-        default=None,
-    )
-    if latest is None or not isinstance(latest.body, Readings):
+    if not isinstance(latest.body, Readings) or chain.fork_of(latest) is not None:
         return
-    if latest.seq < chain.top - len(admitted) or chain.fork_of(latest) is not None:
+    # what fills an old gap is no news
+    if store.newer_readings(chain.device, latest.seq):
         return
     rows = store.rows(chain.device, latest.body.boot, latest.body.boot, 1)
-    opened = record.parse(rows[0][2]).body if rows else None
+    try:
+        opened = record.parse(rows[0][2]).body if rows else None
+    except TallystickError as error:
+        # the disk has changed it; what boards are told does not wait for what people see
+        log.error("a stored record is damaged", seq=latest.body.boot, reason=str(error))
+        return
     if not isinstance(opened, Open) or len(opened.channels) != len(latest.body.columns):
         return
     times = latest.body.times(latest.time, opened.tick_ms)

@@ -204,11 +204,6 @@ class Views(Store):
         )
         return None if row[0] is None else int(row[0])
 
-    def find(self, record_id: bytes) -> tuple[bytes, int, str] | None:
-        """(device, seq, result) of the logged record with this id."""
-        row = self._one("SELECT device, seq, result FROM leaves WHERE id = ?", record_id)
-        return None if row is None else (bytes(row[0]), int(row[1]), str(row[2]))
-
     def _views(self, device: bytes, rows: Sequence[tuple[int, bytes]]) -> list[RecordView]:
         chain = self.chain(device)
         anchored = self.anchored_size()

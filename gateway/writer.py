@@ -20,7 +20,8 @@ from typing import Final
 import structlog
 
 from tallystick import milestone, record, topics
-from tallystick.body import Beacon, CheckpointRef, Open
+from tallystick.body import Beacon, CheckpointRef, Open, Readings
+from tallystick.chain import Chain
 from tallystick.errors import TallystickError
 from tallystick.record import Record
 from tallystick_gateway import bounds, verified
@@ -28,8 +29,9 @@ from tallystick_gateway.acks import Acks
 from tallystick_gateway.anchors import Anchors, LedgerKey
 from tallystick_gateway.checkpoints import Checkpoints, HighWater
 from tallystick_gateway.enrolment import EnrolmentError, EnrolmentFile
+from tallystick_gateway.examine import Message
 from tallystick_gateway.folder import Folder, FolderError, Identity
-from tallystick_gateway.intake import Batch, Intake, Message
+from tallystick_gateway.intake import Batch, Intake
 from tallystick_gateway.log import Log
 from tallystick_gateway.mqtt import Broker, Connected, Inbound, Subscribed
 from tallystick_gateway.store import Store
@@ -106,6 +108,7 @@ class Writer(threading.Thread):
         self._next_state = 0.0
         self._last_state = b""
         self._next_rejected: dict[bytes, float] = {}
+        self._newest: dict[bytes, Record] = {}  # readings that are to be shown
         self._next_reload = 0.0
 
     # ---- from other threads
@@ -263,7 +266,7 @@ class Writer(threading.Thread):
         batch = Batch()
         if up:
             messages = [Message(m.topic, m.payload, m.length, now) for m in up]
-            batch = self._intake.commit([self._intake.examine(m) for m in messages], now)
+            batch = self._intake.commit(self._intake.examine(messages), now)
         self._leaves += batch.leaves
         self._shown += batch.shown
         for message in held:
@@ -320,7 +323,13 @@ class Writer(threading.Thread):
     def _compare_last_records(self, tree: Log) -> None:
         """What the last records showed may not have been compared when the process ended."""
         for raw in self._store.entries(max(0, tree.size - bounds.BATCH_MESSAGES), tree.size):
-            parsed = record.parse(raw)
+            try:
+                parsed = record.parse(raw)
+            except TallystickError as error:
+                raise FolderError(
+                    f"one of the last leaves is no record: {error.detail}",
+                    hint="run tally-gateway fsck, and restore from a backup",
+                ) from error
             ref = parsed.body.checkpoint if isinstance(parsed.body, Open | Beacon) else None
             if ref is not None and ref.gateway == self._identity.id:
                 self._checkpoints.shown(f"record {parsed.seq}", ref.size, ref.root, tree)
@@ -393,23 +402,29 @@ class Writer(threading.Thread):
                 self._broker.publish(
                     topics.Device(refusal.device).rejected, json.dumps(said).encode()
                 )
-        devices = self._enrolment.current.devices
-        admitted: dict[bytes, list[Record]] = {}
         for device, parsed in batch.admitted:
-            admitted.setdefault(device, []).append(parsed)
-        for device, records in admitted.items():
-            if device in devices:
-                chain = self._intake.chain(devices[device])
-                for topic, shown in verified.newest(chain, records, self._store):
-                    self._broker.publish(topic, shown, retain=True)
+            before = self._newest.get(device)
+            if isinstance(parsed.body, Readings) and (before is None or parsed.seq > before.seq):
+                self._newest[device] = parsed
+        devices = self._enrolment.current.devices
         for device in self._acks.due(clock):
             if device in devices:
-                signed = self._acks.sign(self._intake.chain(devices[device]), now)
-                self._broker.publish(topics.Device(device).ack, signed, retain=True)
+                self._tell_device(self._intake.chain(devices[device]), now)
         if self._checkpoints.settled:
             for raw in self._anchors.due(self._checkpoints, clock, now):
                 self._broker.publish(self._ledger_topics.submit, raw)
         self._tell_state(clock)
+
+    def _tell_device(self, chain: Chain, now: int) -> None:
+        """The acknowledgement, and the newest readings that came since the one before."""
+        signed = self._acks.sign(chain, now)
+        if not self._broker.publish(topics.Device(chain.device).ack, signed, retain=True):
+            self._acks.owe(chain.device)
+            return
+        newest = self._newest.pop(chain.device, None)
+        if newest is not None:
+            for topic, shown in verified.newest(chain, newest, self._store):
+                self._broker.publish(topic, shown, retain=True)
 
     def _tell_state(self, clock: float) -> None:
         status = self.status()
@@ -447,4 +462,5 @@ class Writer(threading.Thread):
         self._broker.publish(
             self._topics.state, json.dumps({"state": "stopped"}).encode(), retain=True
         )
+        self._intake.close()
         self._store.close()

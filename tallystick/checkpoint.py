@@ -63,13 +63,16 @@ def ledger_name(ledger: bytes) -> str:
     return LEDGER_PREFIX + ledger.hex()
 
 
-def parse(raw: bytes) -> Checkpoint:
-    """`raw` as a checkpoint; `FormatError` or `LimitError` (`checkpoint.*`, `note.*`) otherwise."""
+def parse(raw: bytes, *, extensions: bool = False) -> Checkpoint:
+    """`raw` as a checkpoint; `FormatError` or `LimitError` (`checkpoint.*`, `note.*`) otherwise.
+
+    `extensions`: other logs may add lines of their own (C2SP tlog-checkpoint); ours have none.
+    """
     signed = note.parse(raw)
     lines = signed.text[:-1].split("\n")
-    if len(lines) != 3:
+    if len(lines) != 3 and not (extensions and len(lines) > 3 and all(lines)):
         raise FormatError("checkpoint.shape", "a checkpoint has three lines: origin, size, root")
-    origin, size, root = lines
+    origin, size, root = lines[:3]
     if not origin:
         raise FormatError("checkpoint.origin", "the origin is missing")
     if not size.isascii() or not size.isdigit() or (size[0] == "0" and size != "0"):

@@ -17,7 +17,8 @@ from tallystick.keys import ED25519, ESP256, PrivateKey
 from tallystick.record import Record
 from tallystick_gateway import bounds
 from tallystick_gateway.enrolment import EnrolledDevice
-from tallystick_gateway.intake import Batch, Intake, Message
+from tallystick_gateway.examine import Message
+from tallystick_gateway.intake import Batch, Intake
 from tallystick_gateway.rows import Rejected
 from tallystick_gateway.store import Store
 from tests.gateway.boards import OPEN, START, Board
@@ -54,7 +55,7 @@ class Door:
     def take_raw(self, topic: str, *payloads: bytes) -> Batch:
         """One batch of messages on any topic."""
         messages = [Message(topic, raw, len(raw), NOW) for raw in payloads]
-        return self.intake.commit([self.intake.examine(m) for m in messages], NOW)
+        return self.intake.commit(self.intake.examine(messages), NOW)
 
     def upto(self, board: Board) -> int | None:
         """Of the board's chain, as the database has it."""

@@ -174,3 +174,16 @@ def test_a_start_costs_no_second_root(tmp_path: Path) -> None:
         log = Log.open(folder, entries_of(leaves), middle)
         log.append(leaves[middle:])
         assert mth(leaves) == log.root()
+
+
+def test_what_a_kill_left_is_swept(tmp_path: Path) -> None:
+    """A gateway that is killed a thousand times leaves no thousand half-written files."""
+    leaves = some(700)
+    grown(tmp_path, leaves)
+    whole = sorted(path for path in tmp_path.rglob("*") if path.is_file())
+    for path in whole:
+        path.with_name(f".{path.name}.new").write_bytes(b"half")
+
+    Log.open(tmp_path, entries_of(leaves), 700)
+
+    assert whole == sorted(path for path in tmp_path.rglob("*") if path.is_file())

@@ -1,16 +1,16 @@
--- The gateway's database, user_version 1. What stands here was committed; tiles and acknowledgements are derived from it.
+-- The gateway's database, user_version 2. What stands here was committed; tiles and acknowledgements are derived from it.
 
 -- The log's leaves in the order of admission: chain records, and forks and disowned records as evidence.
 CREATE TABLE leaves (
     idx    INTEGER PRIMARY KEY,            -- leaf index
-    id     BLOB NOT NULL UNIQUE,           -- of the record: one content is logged once, whatever its signature bytes
     device BLOB NOT NULL,
     seq    INTEGER NOT NULL,
     result TEXT NOT NULL CHECK (result IN ('admitted', 'fork', 'disowned')),
     raw    BLOB NOT NULL                   -- the exact bytes
 ) STRICT;
 
--- The chains: one record for each device and seq, never two.
+-- The chains: one record for each device and seq, never two. One content is logged once, whatever its signature bytes:
+-- the id stands here, or in `evidence`; an index over all ids would be the one thing that grows slower with each record.
 CREATE TABLE records (
     device    BLOB NOT NULL,
     seq       INTEGER NOT NULL,
@@ -22,7 +22,7 @@ CREATE TABLE records (
     boot      INTEGER,                     -- of readings: seq of their `open`
     milestone BLOB,                        -- of `open` and beacon: the ledger milestone that they name
     ledger    BLOB,
-    leaf      INTEGER NOT NULL UNIQUE REFERENCES leaves (idx),
+    leaf      INTEGER NOT NULL REFERENCES leaves (idx),
     PRIMARY KEY (device, seq)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX records_readings ON records (device, time) WHERE kind = 1;
@@ -32,6 +32,7 @@ CREATE INDEX records_milestones ON records (device, seq) WHERE milestone IS NOT 
 -- Why a leaf is no part of its chain.
 CREATE TABLE evidence (
     leaf   INTEGER PRIMARY KEY REFERENCES leaves (idx),
+    id     BLOB NOT NULL,
     device BLOB NOT NULL,
     seq    INTEGER NOT NULL,
     result TEXT NOT NULL,
@@ -40,6 +41,7 @@ CREATE TABLE evidence (
     at     INTEGER NOT NULL
 ) STRICT;
 CREATE INDEX evidence_device ON evidence (device);
+CREATE INDEX evidence_id ON evidence (id);
 
 CREATE TABLE devices (
     device    BLOB PRIMARY KEY,

@@ -1,0 +1,327 @@
+"""The log at its sizes: append, index, proof, restart, memory.
+
+Leaves are fed to the database and the log directly, as the writer does it in batches, with bytes of a
+record's length in place of records (ten million signatures would measure the signer). Then a real
+gateway is started on that folder, and one real record of every device taken in.
+
+    python -m bench.gateway_size --leaves 10000000 [--folder DIR]     (3 GB of disk, some 15 minutes)
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import random
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import httpx
+
+from bench.figure import Figure
+from bench.gateway_load import BROKER, GATEWAY, enrol, ledger_line
+from tallystick import checkpoint, merkle, record
+from tallystick.body import Channel, Kind, Open, Readings
+from tallystick.chain import Chain, Link, Result
+from tallystick.cose import Signed
+from tallystick.did import did_key
+from tallystick.keys import PrivateKey
+from tallystick.record import Record
+from tallystick_gateway.folder import Folder
+from tallystick_gateway.log import Log
+from tallystick_gateway.rows import DeviceRow, StoredCheckpoint
+from tallystick_gateway.store import Store
+from tallystick_gateway.tiles import Tiles
+from tools.fleet import Fleet
+from tools.parts import LOOPBACK, Broker, free_port
+
+DEFAULT_LEAVES = 200_000
+FULL_LEAVES = 10_000_000
+DEVICES = 10_000
+BATCH = 512
+CHECKPOINT_EVERY = 20  # batches
+SMALL = 10_000
+WINDOW = 40_960  # leaves over which a speed is taken
+BYTES_A_LEAF = 450  # database, tiles and bundles on disk
+RAW_BYTES = 149  # of a record with one reading of two channels
+START = 1_795_242_134
+
+GROWTH_BAR = 1.3
+INDEX_BAR_US = 40.0
+PROOF_BAR_MS = 2.0
+RESTART_BAR_S = 3.0
+MEMORY_BAR_MB = 250.0
+
+
+def figures() -> list[Figure]:
+    """At the size that every run can afford."""
+    with tempfile.TemporaryDirectory() as name:
+        return measure(Path(name), DEFAULT_LEAVES)
+
+
+def measure(folder: Path, leaves: int) -> list[Figure]:
+    """Grow a gateway's folder to `leaves`, then use it."""
+    free = shutil.disk_usage(folder).free
+    if free < leaves * BYTES_A_LEAF * 1.2:
+        raise SystemExit(
+            f"error: {leaves} leaves need {leaves * BYTES_A_LEAF * 1.2 / 1e9:.1f} GB of disk,"
+            f" {free / 1e9:.1f} GB are free at {str(folder)!r}\nhint: --folder DIR on another disk"
+        )
+    grown = _Growing(folder / "gateway", leaves)
+    grown.run()
+    tag = f"{leaves:.0e}".replace("e+0", "e")
+    return [
+        Figure.at_most(
+            f"append at {tag} leaves", round(grown.ratio, 2), "of that at 1e4", GROWTH_BAR
+        ),
+        Figure.at_most(
+            f"append and index at {tag}", round(grown.last_us, 1), "us a record", INDEX_BAR_US
+        ),
+        Figure(f"memory of the log, 1e4 to {tag}", grown.memory_mb, "MB more", "", True),
+        Figure.at_most(
+            f"inclusion proof at {tag}", round(proof_ms(grown), 2), "ms, from tiles", PROOF_BAR_MS
+        ),
+        *_restart(grown, tag),
+    ]
+
+
+class _Growing:
+    """A gateway's folder that grows as its writer would make it grow."""
+
+    def __init__(self, path: Path, leaves: int) -> None:
+        self.folder, self.leaves = Folder(path), leaves
+        self.keys = [PrivateKey.from_seed(n.to_bytes(32, "big")) for n in range(DEVICES)]
+        self.ids = [key.public.kid for key in self.keys]
+        self.heads: dict[int, Record] = {}
+        self.ratio = self.last_us = self.memory_mb = 0.0
+
+    def run(self) -> None:
+        self.identity = self.folder.make_key()
+        self.store = Store.open(self.folder.database)
+        self.store.set_fact("origin", self.identity.origin)
+        self.log = Log.open(self.folder.log, self.store.entries, 0)
+        self._signed: StoredCheckpoint | None = None
+        batches = self._batches()
+        self._spend(batches, SMALL)
+        early_log, _ = self._spend(batches, SMALL + WINDOW)
+        memory = _resident_mb(os.getpid())
+        self._spend(batches, self.leaves - WINDOW)
+        late_log, late_all = self._spend(batches, self.leaves)
+        self.memory_mb = round(_resident_mb(os.getpid()) - memory, 1)
+        self.ratio = late_log / early_log
+        self.last_us = late_all * 1e6
+        self._devices()
+        self._sign()
+        self.store.close()
+
+    def _spend(
+        self, batches: Iterator[list[tuple[bytes, Record]]], upto: int
+    ) -> tuple[float, float]:
+        """Grow to `upto` leaves; seconds a record for the log alone, and with the index."""
+        first, in_log, started, count = self.log.size, 0.0, 0.0, 0
+        whole = 0.0
+        while self.log.size < upto:
+            batch = next(batches)
+            started = time.perf_counter()
+            size = self.log.size
+            with self.store.transaction():
+                for at, (device, one) in enumerate(batch):
+                    self.store.add_leaf(size + at, device, one, Result.ADMITTED)
+                    self.store.add_record(size + at, device, one)
+            between = time.perf_counter()
+            self.log.append([one.raw for _, one in batch])
+            ended = time.perf_counter()
+            in_log += ended - between
+            whole += ended - started
+            count += 1
+            if count % CHECKPOINT_EVERY == 0:
+                self._sign()
+            if sys.stderr.isatty() and count % 200 == 0:
+                print(f"\r{self.log.size:,} leaves", end="", file=sys.stderr)
+        done = max(1, self.log.size - first)
+        return in_log / done, whole / done
+
+    def _batches(self) -> Iterator[list[tuple[bytes, Record]]]:
+        """Records of all devices in turn; their bytes are of the right length and not signed."""
+        opened = Open(
+            1, "1.0.0", bytes(16), 2, None, (Channel("t", "Cel", -2), Channel("h", "%RH", -2)), 1000
+        )
+        body = Readings(0, 0, ((2000,), (4000,)))
+        turn, chance, batch = 0, random.Random(1), []
+        while True:
+            for device in range(DEVICES):
+                before = self.heads.get(device)
+                prev = before.id if before else record.genesis(self.keys[device].public)
+                time_ = START + turn
+                if not turn or self.log.size + 3 * BATCH >= self.leaves:
+                    # the opens, and what a start reads again, are real
+                    says = body if turn else opened
+                    made = record.parse(record.sign(self.keys[device], turn, prev, time_, says))
+                else:
+                    raw = chance.randbytes(RAW_BYTES)
+                    signed = Signed(raw, -19, self.ids[device], 65000, b"", raw[:100], b"")
+                    made = Record(signed, turn, prev, time_, Kind.READINGS, body)
+                self.heads[device] = made
+                batch.append((self.ids[device], made))
+                if len(batch) == BATCH:
+                    yield batch
+                    batch = []
+            turn += 1
+
+    def _devices(self) -> None:
+        """The devices' rows, as the records would have left them."""
+        with self.store.transaction():
+            for at, head in self.heads.items():
+                key = self.keys[at].public
+                chain = Chain(key)
+                # the last batch may have left out the last devices' newest record
+                while self.store.link(key.kid, head.seq) is None:
+                    head = replace(head, seq=head.seq - 1)  # noqa: PLW2901
+                chain.top = head.seq
+                self.store.put_device(DeviceRow(key.kid, did_key(key), chain.dump(), START))
+
+    def _sign(self) -> None:
+        if self._signed is not None and self._signed.size == self.log.size:
+            return
+        self.log.publish()
+        note = checkpoint.parse(
+            checkpoint.sign(self.identity.key, self.identity.origin, self.log.size, self.log.root())
+        )
+        self.store.put_checkpoint(note, self._signed, START)
+        self._signed = StoredCheckpoint(note.size, note.root, note.raw)
+
+    def link(self, store: Store, device: int) -> tuple[int, Link]:
+        """Seq and link of a device's head."""
+        row = store.device(self.ids[device])
+        assert row is not None
+        assert row.state is not None
+        top = Chain.load(row.state, _NoLinks()).top
+        held = store.link(self.ids[device], top)
+        assert held is not None
+        return top, held
+
+
+class _NoLinks:
+    def get(self, seq: int) -> Link | None:
+        return None
+
+    def add(self, seq: int, link: Link) -> None:
+        return
+
+
+def proof_ms(grown: _Growing) -> float:
+    """Milliseconds for a path of a random leaf to the newest checkpoint; the mean of many, each
+    checked.
+    """
+    store = Store.read(grown.folder.database)
+    newest = store.newest_checkpoint(grown.identity.origin)
+    assert newest is not None
+    chance = random.Random(2)
+    spent, count = 0.0, 100
+    for _ in range(count):
+        index = chance.randrange(newest.size)
+        tiles = Tiles(grown.folder.log, store.entries)
+        started = time.perf_counter()
+        path = tiles.inclusion(index, newest.size)
+        spent += time.perf_counter() - started
+        raw = store.entries(index, index + 1)[0]
+        merkle.verify_inclusion(merkle.leaf_hash(raw), index, newest.size, path, newest.root)
+    store.close()
+    return spent / count * 1e3
+
+
+def _restart(grown: _Growing, tag: str) -> list[Figure]:
+    """Start the service on the folder, let every device say something, and weigh it."""
+    enrol(grown.folder.path, {key: [] for key in grown.keys})
+    http, log = free_port(), grown.folder.path.with_name("gateway.log")
+    with (
+        Broker(grown.folder.path.with_name("broker"), config=BROKER) as broker,
+        log.open("wb") as errors,
+    ):
+        argv = [*GATEWAY, "run", "--dir", str(grown.folder.path), "--settle", "0"]
+        argv += ["--broker", f"{LOOPBACK}:{broker.port}", "--ledger", ledger_line()]
+        argv += ["--http", f"{LOOPBACK}:{http}"]
+        started = time.perf_counter()
+        gateway = subprocess.Popen(argv, stderr=errors)
+        try:
+            _serving(http)
+            restart = time.perf_counter() - started
+            _everybody_speaks(grown, broker.port)
+            memory = _resident_mb(gateway.pid)
+        finally:
+            gateway.terminate()
+            gateway.wait(30)
+    return [
+        Figure.at_most(f"restart with {tag} records", round(restart, 2), "s", RESTART_BAR_S),
+        Figure.at_most(f"resident at {tag}, {DEVICES} devices", round(memory), "MB", MEMORY_BAR_MB),
+    ]
+
+
+def _serving(http: int) -> None:
+    """Return when the gateway answers and takes records."""
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline:
+        try:
+            answer = httpx.get(f"http://{LOOPBACK}:{http}/healthz", timeout=5)
+            if answer.json()["state"] == "running":
+                return
+        except httpx.TransportError:
+            pass
+        time.sleep(0.02)
+    raise RuntimeError("the gateway does not serve")
+
+
+def _everybody_speaks(grown: _Growing, port: int) -> None:
+    """One real record of every device, acknowledged."""
+    store = Store.read(grown.folder.database)
+    boards = []
+    for device, key in enumerate(grown.keys):
+        top, head = grown.link(store, device)
+        raw = record.sign(key, top + 1, head.id, START + top + 1, Readings(0, 0, ((1,), (1,))))
+        boards.append((grown.ids[device], [b""] * (top + 1) + [raw]))
+    store.close()
+    for first in range(0, len(boards), 500):  # connections at a time
+        fleet = Fleet(boards[first : first + 500], port, window=1)
+        for one in fleet.boards:
+            one.upto, one.next = len(one.records) - 2, len(one.records) - 1
+        fleet.connect()
+        if not fleet.run(60):
+            raise RuntimeError("not every device was acknowledged")
+        fleet.close()
+
+
+def _resident_mb(pid: int) -> float:
+    """What /proc says of a process."""
+    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+        if line.startswith("VmRSS:"):
+            return int(line.split()[1]) / 1024
+    raise RuntimeError("no VmRSS")
+
+
+def main() -> int:
+    """Print the figures at any size; 1 if one falls short."""
+    parser = argparse.ArgumentParser(description="the gateway's log at a given size")
+    parser.add_argument("--leaves", type=int, default=FULL_LEAVES)
+    parser.add_argument("--folder", type=Path, help="where; removed afterwards")
+    given = parser.parse_args()
+    least = SMALL + 2 * WINDOW
+    if given.leaves < least:
+        parser.error(f"at least {least} leaves")
+    short = 0
+    with tempfile.TemporaryDirectory(dir=given.folder) as name:
+        for figure in measure(Path(name), given.leaves):
+            short += not figure.ok
+            print(f"{figure.name:44} {figure.value:g} {figure.unit:24} {figure.bar}", flush=True)
+    return 1 if short else 0
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main())
+    except KeyboardInterrupt:
+        sys.exit(130)
