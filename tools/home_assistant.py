@@ -31,7 +31,9 @@ async def main() -> int:
     # templates are compiled against an instance; none is started
     frame.async_setup(HomeAssistant(tempfile.mkdtemp()))
 
-    payload = DEVICE_DISCOVERY_SCHEMA(json.load(sys.stdin))
+    text = sys.stdin.read()
+    DEVICE_DISCOVERY_SCHEMA(json.loads(text))  # compiles templates in place
+    payload = json.loads(text)
     shared = {key: payload[key] for key in ("device", "origin", "availability") if key in payload}
     schemas = {"sensor": sensor.DISCOVERY_SCHEMA, "binary_sensor": binary_sensor.DISCOVERY_SCHEMA}
     for name, component in payload["components"].items():
