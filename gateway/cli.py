@@ -18,7 +18,7 @@ __all__ = ["cli", "main"]
 
 _COMMANDS: Final = (
     *("init", "identity", "run", "proof", "command"),
-    *("fsck", "backup", "restore", "new-log", "audit"),
+    *("fsck", "backup", "restore", "new-log", "audit", "broker-config"),
 )
 
 

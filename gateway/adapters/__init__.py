@@ -112,6 +112,9 @@ class Adapter:
     gateway: Gateway
     options: Mapping[str, Any] = field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        """Made once, when the gateway starts: check the options here."""
+
     def device(self, device: Device) -> Iterable[Publication]:  # noqa: ARG002
         """The device is new, or something about it changed."""
         return ()
