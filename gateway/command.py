@@ -157,8 +157,7 @@ def _is_event(folder: Folder, device: bytes, seq: int, counter: int, name: str) 
     except FolderError:
         return False
     try:
-        link = store.link(device, seq)
-        raw = None if link is None else store.raw_by_id(link.id)
+        raw = store.raw_at(device, seq)
     finally:
         store.close()
     if raw is None:

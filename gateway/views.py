@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from decimal import Decimal
 from functools import lru_cache
 from pathlib import Path
-from typing import cast
 
 from tallystick import milestone, record, senml
 from tallystick.body import Event, Kind, Open, Readings, Rotate
@@ -96,7 +95,7 @@ class Views(Store):
     @classmethod
     def read(cls, path: Path) -> Views:
         """The database at `path`; `FolderError` if there is none."""
-        return cast("Views", super().read(path))
+        return super().read(path)
 
     # ---- devices
 
