@@ -7,10 +7,6 @@ the command.
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -19,7 +15,6 @@ from tests.host_tools.page.questions import Question, answers
 from tests.parts import ROOT
 
 VECTORS = ROOT / "tests" / "vectors"
-LIBRARY_TESTS = ("test_verify.py", "test_vectors.py", "test_hostile.py")
 NOT_IN_A_PROOF = {"acknowledgement", "command", "challenge", "grant"}
 
 
@@ -39,24 +34,6 @@ def test_refuses_what_the_library_refuses_under_the_same_code() -> None:
     assert {case["name"]: case["code"] for case in cases} == {
         case["name"]: one["code"] for case, one in zip(cases, said, strict=True)
     }
-
-
-@pytest.fixture(scope="session")
-def recorded(tmp_path_factory: pytest.TempPathFactory) -> list[Question]:
-    """Every proof that the library's own tests verify, with Python's answers."""
-    file = tmp_path_factory.mktemp("verdicts") / "questions.jsonl"
-    tests = [str(ROOT / "tests" / "tallystick" / name) for name in LIBRARY_TESTS]
-    argv = [sys.executable, "-m", "pytest", "-q", "-p", "tests.host_tools.page.recorder"]
-    environment = {**os.environ, "TALLYSTICK_VERDICTS": str(file)}
-    subprocess.run(
-        [*argv, "-p", "no:cacheprovider", *tests],
-        cwd=ROOT,
-        env=environment,
-        check=True,
-        timeout=300,
-        stdout=subprocess.DEVNULL,
-    )
-    return [json.loads(line) for line in Path(file).read_text().splitlines()]
 
 
 @pytest.mark.timeout(600)
