@@ -13,13 +13,15 @@ from tallystick import limits, proof
 from tallystick.errors import TallystickError
 from tallystick.proof import Proof
 from tallystick.verdict import Check, Outcome
-from tallystick_host import files
+from tallystick_host import embedded, files
 from tallystick_host.errors import UndoneError
+from tallystick_host.limits import REPORT_BYTES
 from tallystick_host.words import shown_path
 
 __all__ = ["ProofFile", "find"]
 
 SUFFIX: Final = ".tally"
+REPORT_SUFFIX: Final = ".html"
 
 
 @dataclass(frozen=True)
@@ -39,11 +41,17 @@ class ProofFile:
         if self.trouble:
             return _unreadable(self.trouble)
         try:
-            return proof.parse(files.read(self.path, limits.PROOF_BYTES))
+            return proof.parse(self._read())
         except UndoneError as error:
             return _unreadable(error.detail)
         except TallystickError as error:
             return _unreadable(str(error))
+
+    def _read(self) -> bytes:
+        """The bytes of the proof, out of a report if it is one."""
+        limit = REPORT_BYTES if self.path.suffix == REPORT_SUFFIX else limits.PROOF_BYTES
+        data = files.read(self.path, limit)
+        return embedded.proof_in(data) if embedded.is_html(data) else data
 
 
 def find(paths: Iterable[Path]) -> Iterator[ProofFile]:
