@@ -17,7 +17,7 @@ from tallystick_gateway import console
 
 __all__ = ["cli", "main"]
 
-_COMMANDS: Final = ("init", "identity", "run", "proof", "fsck", "new-log")
+_COMMANDS: Final = ("init", "identity", "run", "proof", "export", "fsck", "new-log")
 
 
 class _Commands(click.Group):

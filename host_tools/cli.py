@@ -34,7 +34,7 @@ _COMMANDS: Final = (
         "enrol",
         "grant",
     ),
-    *("prove", "verify", "report", "inspect", "issuer", "credential", "device"),
+    *("prove", "verify", "report", "export", "inspect", "issuer", "credential", "device"),
     *("logs", "doctor", "simulate"),
 )
 EXIT_USE: Final = 2

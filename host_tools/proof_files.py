@@ -9,11 +9,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import Final
 
-from tallystick import limits, proof
+from tallystick import embedded, limits, proof
 from tallystick.errors import TallystickError
 from tallystick.proof import Proof
 from tallystick.verdict import Check, Outcome
-from tallystick_host import embedded, files
+from tallystick_host import files
 from tallystick_host.errors import UndoneError
 from tallystick_host.limits import REPORT_BYTES
 from tallystick_host.words import shown_path

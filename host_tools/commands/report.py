@@ -7,8 +7,9 @@ from pathlib import Path
 
 import rich_click as click
 
+from tallystick import embedded
 from tallystick.verdict import Verdict
-from tallystick_host import embedded, files, limits, policy_file, terminal
+from tallystick_host import files, limits, policy_file, terminal
 from tallystick_host.enrolment import Enrolment
 from tallystick_host.errors import UndoneError, UseError
 from tallystick_host.home import Home

@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from tallystick import cbor, policy, proof, verify
+from tallystick import cbor, embedded, policy, proof, verify
 from tallystick.body import Channel
 from tallystick.proof import Proof
-from tallystick_host import embedded, report
+from tallystick_host import report
 from tests.browser import DESKTOP, PHONE, Browser, Screen
 from tests.cold_room import ColdRoom
 from tests.host_tools.conftest import Tally
