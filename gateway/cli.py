@@ -17,7 +17,7 @@ from tallystick_gateway import console
 __all__ = ["cli", "main"]
 
 _COMMANDS: Final = (
-    *("init", "identity", "run", "proof", "command"),
+    *("init", "identity", "run", "proof", "export", "command"),
     *("fsck", "backup", "restore", "new-log", "audit", "broker-config"),
 )
 

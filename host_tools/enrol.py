@@ -7,46 +7,55 @@ Rules
 * What is right already is not touched: the second enrolment of a board changes nothing, and says so.
 * `genesis` is said once in a board's life. A board in the file without a head has lost it; an acknowledgement gives
   it back.
-
-A credential is valid from an hour before it is made, because it is judged by the ledger's clock, which may lag
-behind ours.
+* A board whose key was rotated stays the device that the file knows. That its first key agreed is not asked here: it
+  stands in the chain, and whoever verifies a record asks.
+* The password at the broker is made here, goes to the board, and is forgotten.
 """
 
 from __future__ import annotations
 
+import json
 import secrets
 import time
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
-from tallystick import credential, did, message
+from tallystick import did, message
 from tallystick.errors import KeyRefusedError, TallystickError
-from tallystick.keys import PrivateKey
+from tallystick.keys import ED25519, PublicKey
 from tallystick.message import Challenge, Grant
 from tallystick_host import files
+from tallystick_host.authority import Authority
+from tallystick_host.broker_login import Login
 from tallystick_host.console import BoardRefusedError, Console
 from tallystick_host.enrolment import Device, Enrolment
 from tallystick_host.errors import RefusedError, UndoneError, UseError
 from tallystick_host.words import shown
 
-__all__ = ["CLOCK_SLACK_S", "Enrolled", "Settings", "challenge", "enrol", "start"]
+__all__ = ["Enrolled", "Settings", "challenge", "enrol", "proven", "start"]
 
-CLOCK_SLACK_S: Final = 3600
+_NONCE_BYTES: Final = 16
 
 
 @dataclass(frozen=True)
 class Settings:
-    """What to set on the board; None leaves a setting as it is. `interval_ms`: milliseconds between readings."""
+    """What to set on the board; None leaves a setting as it is. `interval_ms`: milliseconds between readings;
+    `make_login`: give it a login at its broker.
+    """
 
     broker_host: str | None = None
     broker_port: int | None = None
     interval_ms: int | None = None
     batch: int | None = None
+    make_login: bool = True
 
     def wanted(self) -> dict[str, object]:
-        """Those that are given, by the board's names."""
-        return {name: value for name, value in vars(self).items() if value is not None}
+        """Those of the board's settings that are given, by the board's names."""
+        given = {name: value for name, value in vars(self).items() if value is not None}
+        del given["make_login"]
+        return given
 
 
 @dataclass
@@ -92,13 +101,42 @@ def challenge(console: Console, nonce: bytes, device: bytes | None = None) -> Ch
     return signed
 
 
+def proven(
+    console: Console, enrolment: Enrolment, info: Mapping[str, Any]
+) -> tuple[Challenge, Device | None]:
+    """The board's signature for this moment, and the device that it is in the file; None for one that is new there.
+
+    Raises `RefusedError` for one that is not in the file and has another key than its first: nobody here knows its DID.
+    """
+    id = info.get("id")
+    known = enrolment.with_id(id) if isinstance(id, str) else None
+    nonce = secrets.token_bytes(_NONCE_BYTES)
+    try:
+        return challenge(console, nonce, None if known is None else bytes.fromhex(known.id)), known
+    except RefusedError as error:
+        if error.code == "challenge.device" and known is None and not _is_first_key(info):
+            raise RefusedError(
+                f"the key of board {shown(str(id))} was rotated, and it is not in this enrolment file",
+                code="enrol.rotated",
+                hint="copy its entry from the file that it was first enrolled in",
+            ) from error
+        raise
+
+
+def _is_first_key(info: Mapping[str, Any]) -> bool:
+    """Is the key that the board names the one that its id was made of?"""
+    try:
+        key = PublicKey.from_bytes(bytes.fromhex(info["key"]), info.get("alg", ED25519))
+        return key.kid.hex() == info.get("id")
+    except (TallystickError, KeyError, TypeError, ValueError):
+        return True
+
+
 def enrol(
     console: Console,
     enrolment: Enrolment,
+    who: Authority,
     *,
-    owner: PrivateKey,
-    issuer: PrivateKey,
-    grant: Grant | None,
     settings: Settings,
     name: str | None = None,
     valid_days: int | None = None,
@@ -108,10 +146,10 @@ def enrol(
     if "key" not in info:
         fault = shown(str(info.get("fault", "unknown")))
         raise UndoneError(f"the board did not come up: {fault}", code="board.fault")
-    answered = challenge(console, secrets.token_bytes(16))
-    device_did = did.did_key(answered.key)
+    answered, known = proven(console, enrolment, info)
+    rotated = answered.key.kid != answered.device
     id = answered.device.hex()
-    known = enrolment.with_id(id)
+    device_did = known.did if known is not None and rotated else did.did_key(answered.key)
     if known is not None and known.did != device_did:
         raise RefusedError(
             f"{id} is enrolled with another key",
@@ -121,17 +159,19 @@ def enrol(
     holder = enrolment.named(name) if name is not None else None
     if holder is not None and holder.id != id:
         raise UseError(f"the name {name!r} is that of {holder.id}", code="enrol.name-taken")
-    owner_key = owner.public.raw.hex()
+    owner_key = who.owner.public.raw.hex()
     if info.get("owner") not in (None, owner_key):
         raise RefusedError(
             f"board {id} has another owner",
             code="enrol.owner",
             hint=f"whoever is allowed to, types on its console: unset owner {id}",
         )
-    raw, why = _credential(known, issuer, device_did, valid_days)
+    raw, why = _credential(known, who, device_did, valid_days)
     result = Enrolled(
         Device(device_did, name or (known.name if known else None), raw), answered.next
     )
+    if rotated:
+        result.notes.append("its key was rotated: that its first key agreed stands in its chain")
     is_bare = info.get("owner") is None
     if is_bare:
         console.ask(f"set owner {owner_key}")
@@ -140,12 +180,30 @@ def enrol(
     if why or is_bare:
         console.ask(f"set credential {raw.hex()}")
         result.done.append(why or "credential written again")
+    grant = who.grant
     if grant is not None and info.get("gateway") != grant.key.kid.hex():
         _grant(console, grant)
         result.done.append(f"gateway {grant.key.kid.hex()} granted, serial {grant.serial}")
+    _login(console, settings, known, result)
     _genesis(console, known, answered, result)
     _record(enrolment.path, known, grant, result)
     return result
+
+
+def _login(console: Console, settings: Settings, known: Device | None, result: Enrolled) -> None:
+    """Give the board a login of its own at the broker, unless it has one from us or from somebody else."""
+    device = result.device
+    present = console.facts("config")
+    user = present.get("broker_user")
+    held = None if known is None else known.login
+    if user == device.id and present.get("broker_password") and held is not None:
+        result.device = replace(device, login=held)
+    elif settings.make_login and user in (None, device.id):
+        made = Login.make(device.id)
+        wanted = {"broker_user": made.user, "broker_password": made.password}
+        console.ask(f"set config {json.dumps(wanted)}")
+        result.device = replace(device, login=made.verifier)
+        result.done.append("login at the broker made")
 
 
 def _record(path: Path, known: Device | None, grant: Grant | None, result: Enrolled) -> None:
@@ -183,23 +241,19 @@ def start(console: Console) -> bool:
 
 
 def _credential(
-    known: Device | None, issuer: PrivateKey, device_did: str, valid_days: int | None
+    known: Device | None, who: Authority, device_did: str, valid_days: int | None
 ) -> tuple[bytes, str]:
     """The credential to hold, and why it is a new one (empty if it is the one that is held)."""
-    now = int(time.time())
-    issuer_did = did.did_key(issuer.public)
     why = "credential issued"
     if known is not None:
         held = known.parsed()
-        if held.issuer != issuer_did:
+        if held.issuer != who.issuer.key_did:
             why = f"credential issued anew: the old one is of {shown(held.issuer)}"
-        elif held.expires is not None and held.expires <= now:
+        elif held.expires is not None and held.expires <= int(time.time()):
             why = "credential issued anew: the old one has expired"
         else:
             return known.credential, ""
-    expires = None if valid_days is None else now + valid_days * 86_400
-    raw = credential.sign(issuer, issuer_did, device_did, now - CLOCK_SLACK_S, expires=expires)
-    return raw, why
+    return who.credential(device_did, valid_days), why
 
 
 def _apply(console: Console, settings: Settings, result: Enrolled) -> None:

@@ -1,7 +1,8 @@
 """The enrolment file: the boards that a gateway admits, and the grant that it shows them.
 
-``{"version": 1, "grant": "<base64>" or null, "devices": [{"id", "did", "name", "credential"}, ...]}``: the gateway
-reads it again whenever it changes, so it is replaced as one. Fields that this program does not know are kept.
+``{"version": 1, "grant": "<base64>" or null, "devices": [{"id", "did", "name", "credential", "login"}, ...]}``: the
+gateway reads it again whenever it changes, so it is replaced as one. Fields that this program does not know are kept.
+`login` is what a broker checks the board's password with (`tallystick_host.broker_login`), null if it has none from us.
 """
 
 from __future__ import annotations
@@ -37,6 +38,7 @@ class Device:
     did: str
     name: str | None
     credential: bytes
+    login: str | None = None
 
     @property
     def key(self) -> PublicKey:
@@ -119,12 +121,13 @@ class Enrolment:
         return next((device for device in self.devices if device.name == name), None)
 
     def put(self, device: Device) -> None:
-        """Add a board, or change name and credential of one that is there."""
+        """Add a board, or change name, credential and login of one that is there."""
         fields = {
             "id": device.id,
             "did": device.did,
             "name": device.name,
             "credential": base64.b64encode(device.credential).decode(),
+            "login": device.login,
         }
         for entry in self._table["devices"]:
             if entry["id"] == device.id:
@@ -148,7 +151,10 @@ def _device(entry: Mapping[str, Any]) -> Device:
     name = entry.get("name")
     if not isinstance(entry["did"], str) or not (name is None or isinstance(name, str)):
         raise ValueError("a device without a DID, or with a name that is no text")
-    device = Device(entry["did"], name, _unbase64(entry["credential"], "credential"))
+    login = entry.get("login")
+    if not (login is None or isinstance(login, str)):
+        raise ValueError("a device with a login that is no text")
+    device = Device(entry["did"], name, _unbase64(entry["credential"], "credential"), login)
     if device.id != entry["id"]:
         raise ValueError(f"device {entry['id']!r} has a DID with the id {device.id}")
     return device

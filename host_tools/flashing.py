@@ -39,7 +39,8 @@ __all__ = ["Chip", "Esptool", "check_chip", "download_hint", "write"]
 BAUD: Final = 460_800
 _ATTEMPTS: Final = 5
 _CHIP: Final = re.compile(r"^Detecting chip type\.* *(?P<name>ESP32[-A-Z0-9]*)")
-_MAC: Final = re.compile(r"^MAC: +(?P<mac>[0-9a-f:]{17})")
+# chips with 802.15.4 say eight bytes first (EUI-64), and then the six that are on the module
+_MAC: Final = re.compile(r"^(?:BASE )?MAC: +(?P<mac>[0-9a-f:]{17})$")
 _SIZE: Final = re.compile(r"^Detected flash size: +(?P<mib>[0-9]+)MB")
 _WRITING: Final = re.compile(r"^Writing at 0x(?P<address>[0-9a-f]+) .*?(?P<percent>[0-9.]+)%")
 _WROTE: Final = re.compile(r"^Wrote .*at 0x(?P<address>[0-9a-f]+)")

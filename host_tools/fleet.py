@@ -14,11 +14,11 @@ from types import TracebackType
 from typing import Final, Self
 
 from tallystick_host import enrol
+from tallystick_host.authority import Authority
 from tallystick_host.console import Console, TransportError
 from tallystick_host.enrol import Settings
 from tallystick_host.enrolment import Device, Enrolment
 from tallystick_host.errors import UndoneError
-from tallystick_host.provisioning import Authority
 from tallystick_host.transport import VirtualBoard
 
 __all__ = ["Fleet"]
@@ -94,9 +94,7 @@ class Fleet:
         result = enrol.enrol(
             console,
             Enrolment.load(self._enrolment_path, or_new=True),
-            owner=self._who.owner,
-            issuer=self._who.issuer,
-            grant=self._who.grant,
+            self._who,
             settings=self._settings,
             name=name,
         )

@@ -6,7 +6,6 @@ import contextlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
 
 import rich_click as click
 
@@ -17,7 +16,15 @@ from tallystick.errors import TallystickError
 from tallystick.policy import Policy
 from tallystick.receipt import Receipt, State
 from tallystick.statement import Effect, StatementKind
-from tallystick_host import files, ledger_client, ledger_view, lifecycle, policy_file, terminal
+from tallystick_host import (
+    files,
+    ledger_client,
+    ledger_view,
+    lifecycle,
+    options,
+    policy_file,
+    terminal,
+)
 from tallystick_host.errors import RefusedError, UndoneError, UseError
 from tallystick_host.home import Home
 from tallystick_host.ledger_view import View
@@ -26,8 +33,6 @@ from tallystick_host.named import Named, named
 from tallystick_host.words import rfc3339, shown_path
 
 __all__ = ["Asked", "Posted", "asked_options", "post", "post_options"]
-
-F = TypeVar("F", bound=Callable[..., Any])
 
 _BAR_FROM = 20_000  # blocks
 
@@ -105,64 +110,36 @@ class Posted:
         return self.exit_status
 
 
-def asked_options(command: F) -> F:
-    """DEVICE, --ledger, --enrolment, --credential, --policy, --json."""
-    for option in reversed(
-        [
-            click.argument("device"),
-            click.option(
-                "--ledger", "ledger_url", required=True, metavar="URL", help="The ledger."
-            ),
-            click.option(
-                "--enrolment",
-                "enrolment_path",
-                type=click.Path(path_type=Path),
-                help="To find a DEVICE by its name.",
-            ),
-            click.option(
-                "--held",
-                "held_path",
-                type=click.Path(path_type=Path),
-                metavar="FILE",
-                help="The device's credential (CWT): whose statements count.",
-            ),
-            click.option(
-                "--policy",
-                "policy_path",
-                type=click.Path(path_type=Path),
-                help="Whom to trust; default: policy.toml in the home folder.",
-            ),
-            click.option("--json", "as_json", is_flag=True, help="Facts as JSON."),
-        ]
-    ):
-        command = option(command)
-    return command
+asked_options = options.together(
+    click.argument("device"),
+    click.option("--ledger", "ledger_url", required=True, metavar="URL", help="The ledger."),
+    options.FIND,
+    click.option(
+        "--held",
+        "held_path",
+        type=click.Path(path_type=Path),
+        metavar="FILE",
+        help="The device's credential (CWT): whose statements count.",
+    ),
+    options.POLICY,
+    options.AS_JSON,
+)
+"""DEVICE, --ledger, --enrolment, --held, --policy, --json."""
 
-
-def post_options(command: F) -> F:
-    """--broker, --user, --password-file, --key, --wait, --force."""
-    for option in reversed(
-        [
-            click.option("--broker", required=True, metavar="HOST:PORT", help="The MQTT broker."),
-            click.option("--user", help="Login at the broker."),
-            click.option(
-                "--password-file",
-                type=click.Path(path_type=Path),
-                help="File whose first line is the password.",
-            ),
-            click.option(
-                "--key",
-                "key_path",
-                type=click.Path(path_type=Path),
-                metavar="FILE",
-                help="Sign with this key instead of the home folder's.",
-            ),
-            click.option("--wait", is_flag=True, help="Until a milestone confirms it."),
-            click.option("--force", is_flag=True, help="Post it even if it can have no effect."),
-        ]
-    ):
-        command = option(command)
-    return command
+post_options = options.together(
+    click.option("--broker", required=True, metavar="HOST:PORT", help="The MQTT broker."),
+    *options.LOGIN,
+    click.option(
+        "--key",
+        "key_path",
+        type=click.Path(path_type=Path),
+        metavar="FILE",
+        help="Sign with this key instead of the home folder's.",
+    ),
+    click.option("--wait", is_flag=True, help="Until a milestone confirms it."),
+    click.option("--force", is_flag=True, help="Post it even if it can have no effect."),
+)
+"""--broker, --user, --password-file, --key, --wait, --force."""
 
 
 def asked(

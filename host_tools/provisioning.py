@@ -13,7 +13,6 @@ report; on the board they go in and do not come out.
 from __future__ import annotations
 
 import json
-import secrets
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -21,11 +20,11 @@ from pathlib import Path
 from typing import Any, Final
 
 from tallystick import proof
+from tallystick.body import Rotate
 from tallystick.errors import TallystickError
-from tallystick.keys import PrivateKey
-from tallystick.message import Grant
 from tallystick_host import agent_files, enrol, files, label, source
 from tallystick_host.agent_files import AgentFiles
+from tallystick_host.authority import Authority
 from tallystick_host.boards import Board
 from tallystick_host.console import Console
 from tallystick_host.enrol import Enrolled, Settings
@@ -37,21 +36,12 @@ from tallystick_host.stages import Stages
 from tallystick_host.transport import SerialPort, VirtualBoard
 from tallystick_host.words import shown, shown_path
 
-__all__ = ["Authority", "Provisioned", "Wish", "provision"]
+__all__ = ["Provisioned", "Wish", "provision"]
 
 RECORD_S: Final = 60.0  # until a record is signed and, with a gateway, in its log
 _PROBE_S: Final = 2.0  # for an agent that runs already
 _POLL_S: Final = 0.5
 _DEFAULT_SENSOR: Final = "tally.chip_sensor"
-
-
-@dataclass(frozen=True)
-class Authority:
-    """Who enrols: their keys stay in this process."""
-
-    owner: PrivateKey
-    issuer: PrivateKey
-    grant: Grant | None
 
 
 @dataclass(frozen=True)
@@ -175,15 +165,13 @@ def _enrol(
     enrolment = Enrolment.load(wish.enrolment_path, or_new=True)
     done: list[str] = []
     if "key" in info and info.get("owner") in (None, authority.owner.public.raw.hex()):
-        enrol.challenge(console, secrets.token_bytes(16))
+        enrol.proven(console, enrolment, info)
         done = _settings(wish, console, info)
     stages.say("enrolling", str(info.get("id", "")))
     result = enrol.enrol(
         console,
         enrolment,
-        owner=authority.owner,
-        issuer=authority.issuer,
-        grant=authority.grant,
+        authority,
         settings=wish.settings,
         name=wish.name,
         valid_days=wish.valid_days,
@@ -290,11 +278,17 @@ def _at_gateway(url: str, done: Provisioned, seq: int) -> bool:
             return False
         raise
     try:
-        for record in parsed.records:
-            if record.signed.kid == device.key.kid:
-                record.signed.verify(device.key)
-            else:
-                done.enrolled.notes.append("its key was rotated: tally verify checks its records")
+        keys = {device.key.kid: device.key}
+        for record in sorted((*parsed.rotations, *parsed.records), key=lambda one: one.seq):
+            key = keys.get(record.signed.kid)
+            if key is None:
+                raise RefusedError(
+                    f"record {record.seq} is signed by a key that no rotation of {device.id} brought",
+                    code="provision.key",
+                )
+            record.signed.verify(key)
+            if isinstance(record.body, Rotate):
+                keys[record.body.key.kid] = record.body.key
     except TallystickError as error:
         raise RefusedError(f"the gateway's record: {error.detail}", code=error.code) from error
     return [seq] == [record.seq for record in parsed.records]

@@ -276,7 +276,7 @@ def run_again(argv: list[str], target: Path, descriptor: int) -> int:
             board.wait()
 
 
-def _wired() -> None:
+def wired() -> None:
     """In the child: an interrupt that comes before MicroPython listens for it does not kill the board."""
     _die_with_parent()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -304,7 +304,7 @@ def run_on_cable(
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 pass_fds=(descriptor,),
-                preexec_fn=_wired if repl else _die_with_parent,
+                preexec_fn=wired if repl else _die_with_parent,
             )
             status = cable.carry(board)
             if not rests(status, target.parent):

@@ -9,7 +9,7 @@ tried, taught and tested on a table without boards. It speaks the serial protoco
 
 How a session goes
 1. The host knocks with SYNC until the ROM answers, eight times.
-2. It reads registers to learn which chip this is. The three chips differ in nothing but these tables.
+2. It reads registers to learn which chip this is. The chips differ in nothing but these tables.
 3. It loads a program of its own, the stub, into RAM and starts it: the chip says OHAI, and from then on answers with
    two bytes of status instead of four. (Our stub is this program: what the host loads is thrown away.)
 4. It erases, writes in blocks (as one zlib stream, if that is shorter), and asks for the MD5 of what it wrote.
@@ -104,6 +104,9 @@ CHIPS = {
     ),
     "esp32s3": Chip("esp32s3", 9, {0x60007048: MAC_HIGH, 0x60007044: MAC_LOW}, 0x60002000, 0x58),
     "esp32c3": Chip("esp32c3", 5, {0x60008848: MAC_HIGH, 0x60008844: MAC_LOW}, 0x60002000, 0x58),
+    "esp32c6": Chip(
+        "esp32c6", 13, {0x600B0848: 0xFFFE << 16 | MAC_HIGH, 0x600B0844: MAC_LOW}, 0x60003000, 0x58
+    ),
 }
 
 

@@ -9,7 +9,7 @@ import rich_click as click
 from tallystick import did
 from tallystick.statement import StatementKind
 from tallystick.status_list import Purpose
-from tallystick_host import issuer, ledger_client, posting, terminal
+from tallystick_host import issuer, ledger_client, options, posting, terminal
 from tallystick_host.errors import UseError
 from tallystick_host.home import Home
 from tallystick_host.named import Named, named
@@ -81,29 +81,14 @@ def _add(
 
     @group.command(name, help=says)
     @click.argument("device")
-    @click.option(
-        "--enrolment",
-        "enrolment_path",
-        type=click.Path(path_type=Path),
-        help="To find a DEVICE by its name.",
-    )
+    @options.FIND
     @click.option("--reason", default="", help="Stands in the statement (suspended).")
     @click.option("--ledger", "ledger_url", metavar="URL", help="Post a statement as well.")
     @click.option("--broker", metavar="HOST:PORT", help="The MQTT broker of that ledger.")
-    @click.option("--user", help="Login at the broker.")
-    @click.option(
-        "--password-file",
-        type=click.Path(path_type=Path),
-        help="File whose first line is the password.",
-    )
+    @options.together(*options.LOGIN)
     @click.option("--wait", is_flag=True, help="Until a milestone confirms the statement.")
-    @click.option(
-        "--policy",
-        "policy_path",
-        type=click.Path(path_type=Path),
-        help="Whom to trust; default: policy.toml in the home folder.",
-    )
-    @click.option("--json", "as_json", is_flag=True, help="Facts as one JSON object.")
+    @options.POLICY
+    @options.AS_JSON
     @click.pass_obj
     def run(
         home: Home,

@@ -7,9 +7,8 @@ from pathlib import Path
 import rich_click as click
 
 from tallystick import did
-from tallystick_host import rotating, terminal
+from tallystick_host import boards, options, ports, rotating, terminal
 from tallystick_host.console import Console
-from tallystick_host.errors import UseError
 from tallystick_host.named import named
 from tallystick_host.transport import SerialPort, VirtualBoard
 
@@ -18,19 +17,10 @@ __all__ = ["rotate"]
 
 @click.command("rotate")
 @click.argument("device")
-@click.option("--port", help="Serial port of the board, or a pseudo-terminal.")
-@click.option(
-    "--virtual",
-    type=click.Path(path_type=Path, file_okay=False),
-    help="Folder of a virtual board (a simulator).",
-)
-@click.option(
-    "--enrolment",
-    "enrolment_path",
-    type=click.Path(path_type=Path),
-    help="To find a DEVICE by its name.",
-)
-@click.option("--json", "as_json", is_flag=True, help="Facts as one JSON object.")
+@options.PORT
+@options.VIRTUAL
+@options.FIND
+@options.AS_JSON
 def rotate(
     device: str,
     port: str | None,
@@ -46,9 +36,10 @@ def rotate(
     \b
     tally device rotate cold-room-3 --enrolment fleet.json --port /dev/ttyUSB0
     """
-    if (port is None) == (virtual is None):
-        raise UseError("one of --port and --virtual is needed")
+    options.one_board(port, virtual)
     id = named(device, enrolment_path).id
+    if port is not None:
+        port = ports.choose(port, boards.load_all())
     transport = VirtualBoard(virtual) if virtual is not None else SerialPort(port or "")
     try:
         console = Console(transport)

@@ -6,8 +6,7 @@ from pathlib import Path
 
 import rich_click as click
 
-from tallystick_host import boards, diagnosis, ports, terminal
-from tallystick_host.commands.enrol import broker_address
+from tallystick_host import boards, diagnosis, options, ports, terminal
 from tallystick_host.diagnosis import Site
 from tallystick_host.errors import UseError
 from tallystick_host.home import Home
@@ -18,22 +17,13 @@ _COLOURS = {diagnosis.GOOD: "green", diagnosis.TROUBLE: "red", diagnosis.SKIPPED
 
 
 @click.command("doctor")
-@click.option("--port", help="Serial port; auto: the only board on USB.")
-@click.option(
-    "--virtual",
-    type=click.Path(path_type=Path, file_okay=False, exists=True),
-    help="Folder of a virtual board (a simulator).",
-)
+@options.PORT
+@options.VIRTUAL_THERE
 @click.option("--no-board", is_flag=True, help="Look at no board.")
 @click.option("--board", "board_id", help="Which board it should be.")
-@click.option(
-    "--enrolment",
-    "enrolment_path",
-    type=click.Path(path_type=Path),
-    help="The gateway's enrolment file.",
-)
-@click.option("--broker", metavar="HOST:PORT", help="MQTT broker; PORT is 1883 if not given.")
-@click.option("--gateway-url", metavar="URL", help="Where the gateway answers.")
+@options.FIND
+@options.BROKER
+@options.GATEWAY_URL
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a check.")
 @click.pass_obj
 def command(
@@ -56,7 +46,7 @@ def command(
     """
     if (port is not None) + (virtual is not None) + no_board > 1:
         raise UseError("one of --port, --virtual and --no-board")
-    host, number = broker_address(broker)
+    host, number = options.broker_address(broker)
     site = Site(
         home,
         port=None if no_board or virtual is not None else port or ports.AUTO,

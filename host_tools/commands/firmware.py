@@ -12,6 +12,11 @@ from tallystick_host.words import columns, shown_path
 
 __all__ = ["command"]
 
+firmware_option = click.option(
+    "--firmware",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="MicroPython's image; else the newest in the folder of images.",
+)
 images_option = click.option(
     "--images",
     type=click.Path(path_type=Path, file_okay=False),

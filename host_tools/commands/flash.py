@@ -8,7 +8,7 @@ import rich_click as click
 
 from tallystick_host import boards, flashing, image, image_folder, ports, terminal
 from tallystick_host.boards import Board
-from tallystick_host.commands.firmware import images_option
+from tallystick_host.commands.firmware import firmware_option, images_option
 from tallystick_host.errors import UseError
 from tallystick_host.flashing import Chip, Esptool
 from tallystick_host.stages import Stages
@@ -21,11 +21,7 @@ _RATES = (115_200, 230_400, 460_800, 921_600)
 @click.command("flash")
 @click.option("--port", default=ports.AUTO, help="Serial port; auto: the only board on USB.")
 @click.option("--board", "board_id", help="Which board it is; else the plain one of its chip.")
-@click.option(
-    "--firmware",
-    type=click.Path(path_type=Path, dir_okay=False),
-    help="MicroPython's image; else the newest in the folder of images.",
-)
+@firmware_option
 @images_option
 @click.option("--erase-identity", is_flag=True, help="Erase the board's key and records, too.")
 @click.option("--confirm", metavar="ID", help="What --erase-identity asks for, for scripts.")

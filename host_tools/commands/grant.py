@@ -6,7 +6,7 @@ from pathlib import Path
 
 import rich_click as click
 
-from tallystick_host import files, grants, terminal
+from tallystick_host import files, grants, options, terminal
 from tallystick_host.enrolment import Enrolment
 from tallystick_host.grants import gateway_key
 from tallystick_host.home import Home
@@ -17,14 +17,8 @@ __all__ = ["command"]
 
 @click.command("grant")
 @click.option("--gateway", required=True, help="Line that tally-gateway identity prints.")
-@click.option(
-    "--enrolment",
-    "enrolment_path",
-    type=click.Path(path_type=Path),
-    required=True,
-    help="The enrolment file that the gateway reads.",
-)
-@click.option("--json", "as_json", is_flag=True, help="Facts as one JSON object.")
+@options.ENROLMENT
+@options.AS_JSON
 @click.pass_obj
 def command(home: Home, gateway: str, enrolment_path: Path, as_json: bool) -> None:
     """Grant the fleet to a gateway, for the first time or in place of another, without touching a board.

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import rich_click as click
 
-from tallystick_host import boards, ports, tail, terminal
+from tallystick_host import boards, options, ports, tail, terminal
 from tallystick_host.console import Console
 from tallystick_host.errors import UseError
 from tallystick_host.transport import SerialPort, VirtualBoard
@@ -15,12 +15,8 @@ __all__ = ["command"]
 
 
 @click.command("logs")
-@click.option("--port", help="Serial port; auto: the only board on USB.")
-@click.option(
-    "--virtual",
-    type=click.Path(path_type=Path, file_okay=False, exists=True),
-    help="Folder of a virtual board (a simulator), started for as long.",
-)
+@options.PORT
+@options.VIRTUAL_THERE
 @click.option("--seconds", type=click.FloatRange(0.1), help="End after that; else Ctrl-C ends it.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
 def command(port: str | None, virtual: Path | None, seconds: float | None, as_json: bool) -> None:

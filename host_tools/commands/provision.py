@@ -4,52 +4,42 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import rich_click as click
 
-from tallystick_host import boards, files, grants, label, ports, provisioning, terminal, tray
-from tallystick_host.commands.enrol import broker_address
+from tallystick_host import boards, files, label, options, ports, provisioning, terminal, tray
+from tallystick_host.authority import Authority
 from tallystick_host.enrol import Settings
-from tallystick_host.enrolment import Enrolment, check_name
+from tallystick_host.enrolment import check_name
 from tallystick_host.errors import UseError
-from tallystick_host.grants import gateway_key
 from tallystick_host.home import Home
-from tallystick_host.provisioning import Authority, Provisioned, Wish
+from tallystick_host.provisioning import Provisioned, Wish
 from tallystick_host.stages import Stages
 from tallystick_host.words import shown_path
 
-__all__ = ["authority", "command", "common_options", "shown_result", "wish_of"]
+__all__ = ["command", "common_options", "shown_result", "wish_of"]
 
 _PASSWORD_BYTES = 64
-_OPTIONS: tuple[Callable[..., Any], ...] = (
+common_options = options.together(
+    options.ENROLMENT,
+    options.PORT,
+    options.VIRTUAL,
+    options.BOARD,
+    options.NAME,
+    options.GATEWAY,
+    options.GATEWAY_URL,
+    options.BROKER,
     click.option(
-        "--enrolment",
-        "enrolment_path",
-        type=click.Path(path_type=Path),
-        required=True,
-        help="The gateway's enrolment file; made if it is not there.",
-    ),
-    click.option("--port", help="Serial port; auto: the only board on USB."),
-    click.option(
-        "--virtual",
-        type=click.Path(path_type=Path, file_okay=False),
-        help="Folder of a virtual board (a simulator); made if it is not there.",
-    ),
-    click.option("--board", "board_id", help="Which board it is: its sensor and light are set."),
-    click.option("--name", help="What people call the board."),
-    click.option("--gateway", help="Line of the gateway that the board may believe."),
-    click.option(
-        "--gateway-url", metavar="URL", help="Where the gateway answers: a record is checked there."
-    ),
-    click.option("--broker", metavar="HOST:PORT", help="MQTT broker; PORT is 1883 if not given."),
-    click.option(
-        "--login", metavar="USER", help="At the broker; password from --login-password-file."
+        "--login",
+        metavar="USER",
+        help="At the broker, in place of one that is made; password from --login-password-file.",
     ),
     click.option("--login-password-file", type=click.Path(path_type=Path, dir_okay=False)),
+    options.NO_LOGIN,
     click.option("--wifi", metavar="SSID", help="Network; its password from --wifi-password-file."),
     click.option(
         "--wifi-password-file",
@@ -57,11 +47,9 @@ _OPTIONS: tuple[Callable[..., Any], ...] = (
         help="First line: the password. Else TALLY_WIFI_PASSWORD, else it is asked for.",
     ),
     click.option("--sensor", help="Module of the sensor, as in docs/sensors.md."),
-    click.option("--interval", type=click.IntRange(1), metavar="MS", help="Between readings."),
-    click.option("--batch", type=click.IntRange(1), metavar="N", help="Readings in a record."),
-    click.option(
-        "--expires", type=click.IntRange(1, 36_500), metavar="DAYS", help="Life of the credential."
-    ),
+    options.INTERVAL,
+    options.BATCH,
+    options.EXPIRES,
     click.option(
         "--agent",
         type=click.Path(path_type=Path, file_okay=False, exists=True),
@@ -73,13 +61,7 @@ _OPTIONS: tuple[Callable[..., Any], ...] = (
         help="Folder for the label, <id>.svg: a QR code of the DID.",
     ),
 )
-
-
-def common_options(function: Callable[..., Any]) -> Callable[..., Any]:
-    """The options that provision and up share."""
-    for option in reversed(_OPTIONS):
-        function = option(function)
-    return function
+"""The options that provision and up share."""
 
 
 @click.command("provision")
@@ -127,43 +109,15 @@ def command(
         if given["port"] or given["virtual"] or given["name"]:
             raise UseError("with --tray, ports and names stand in its file")
         return _tray(home, tray_path, report_path, parallel, given, as_json)
-    who = authority(home, given["enrolment_path"], given["gateway"])
+    who = Authority.load(home, given["enrolment_path"], given["gateway"])
     done = provisioning.provision(wish_of(given), who, Stages())
     shown_result(done, as_json=as_json, qr=qr)
     return 0
 
 
-def authority(home: Home, enrolment_path: Path, gateway: str | None) -> Authority:
-    """Owner, issuer and grant, as `tally enrol` takes them."""
-    owner, issuer = home.owner(), home.issuer()
-    for path in home.exposed():
-        terminal.warning(f"others can read {shown_path(path)}")
-        terminal.hint(f"chmod 600 {shown_path(path)}")
-    grant = Enrolment.load(enrolment_path, or_new=True).grant()
-    if gateway is not None:
-        key = gateway_key(gateway)
-        if grant is None:
-            grant = grants.for_gateway(home, key, owner)
-        elif grant.key != key.key:
-            raise UseError(
-                f"{shown_path(enrolment_path)!r} is of the gateway {grant.origin}",
-                hint="tally grant --gateway LINE replaces the gateway for all its boards",
-            )
-    if grant is not None:
-        # stops a file of another owner from giving our boards its gateway
-        grant.signed.verify(owner.public)
-    else:
-        terminal.warning("no gateway is granted yet: the board will keep all it signs")
-        terminal.hint("--gateway LINE; tally-gateway identity prints it")
-    return Authority(owner, issuer, grant)
-
-
 def wish_of(given: Mapping[str, Any]) -> Wish:
     """What the options ask for."""
-    if (given["port"] is None) == (given["virtual"] is None):
-        raise UseError(
-            "one of --port and --virtual is needed", hint="--port auto takes the only board on USB"
-        )
+    options.one_board(given["port"], given["virtual"])
     board = None if given["board_id"] is None else boards.find(given["board_id"])
     port = given["port"]
     if port is not None:
@@ -174,10 +128,16 @@ def wish_of(given: Mapping[str, Any]) -> Wish:
 
 def _shared(given: Mapping[str, Any]) -> Wish:
     """What holds for every board of a call."""
-    host, number = broker_address(given["broker"])
+    host, number = options.broker_address(given["broker"])
     return Wish(
         given["enrolment_path"],
-        Settings(host, number, interval_ms=given["interval"], batch=given["batch"]),
+        Settings(
+            host,
+            number,
+            interval_ms=given["interval"],
+            batch=given["batch"],
+            make_login=not given["no_login"],
+        ),
         name=None if given["name"] is None else check_name(given["name"]),
         wifi_ssid=given["wifi"],
         wifi_password=_password(given["wifi"], given["wifi_password_file"], "TALLY_WIFI_PASSWORD"),
@@ -267,7 +227,7 @@ def _tray(
     if target is None:
         own = path.name.endswith(".report.csv")
         target = path if own else path.with_name(f"{path.name}.report.csv")
-    who = authority(home, given["enrolment_path"], given["gateway"])
+    who = Authority.load(home, given["enrolment_path"], given["gateway"])
     shared = _shared(given)
     known = {row.board: boards.find(row.board) for row in rows if row.board}
     default = None if given["board_id"] is None else boards.find(given["board_id"])

@@ -7,9 +7,8 @@ from pathlib import Path
 
 import rich_click as click
 
-from tallystick_host import limits, terminal
-from tallystick_host.commands.enrol import broker_address
-from tallystick_host.commands.provision import authority
+from tallystick_host import limits, options, terminal
+from tallystick_host.authority import Authority
 from tallystick_host.enrol import Settings
 from tallystick_host.errors import UseError
 from tallystick_host.fleet import Fleet
@@ -21,14 +20,8 @@ __all__ = ["command"]
 @click.command("simulate")
 @click.option("--devices", type=click.IntRange(1, limits.FLEET), required=True, metavar="N")
 @click.option("--broker", required=True, metavar="HOST:PORT", help="PORT is 1883 if not given.")
-@click.option(
-    "--enrolment",
-    "enrolment_path",
-    type=click.Path(path_type=Path),
-    required=True,
-    help="The gateway's enrolment file; made if it is not there.",
-)
-@click.option("--gateway", help="Line of the gateway that the boards may believe.")
+@options.ENROLMENT
+@options.GATEWAY
 @click.option(
     "--dir",
     "folder",
@@ -63,10 +56,10 @@ def command(
     \b
     tally simulate --devices 50 --broker localhost --enrolment fleet.json --gateway "$(tally-gateway identity)"
     """
-    host, port = broker_address(broker)
+    host, port = options.broker_address(broker)
     if host is None:
         raise UseError("--broker is needed")
-    who = authority(home, enrolment_path, gateway)
+    who = Authority.load(home, enrolment_path, gateway)
     settings = Settings(host, port, interval_ms=interval, batch=batch)
     with Fleet(folder, enrolment_path, who, settings) as fleet:
         for device in fleet.start(devices):

@@ -10,14 +10,10 @@ import rich_click as click
 
 from tallystick import policy
 from tallystick_host import files, limits, ports, provisioning, tail, terminal
-from tallystick_host.commands.firmware import images_option
+from tallystick_host.authority import Authority
+from tallystick_host.commands.firmware import firmware_option, images_option
 from tallystick_host.commands.flash import flash_board
-from tallystick_host.commands.provision import (
-    authority,
-    common_options,
-    shown_result,
-    wish_of,
-)
+from tallystick_host.commands.provision import common_options, shown_result, wish_of
 from tallystick_host.console import Console
 from tallystick_host.errors import UseError
 from tallystick_host.home import Home
@@ -29,11 +25,7 @@ __all__ = ["command"]
 
 @click.command("up")
 @common_options
-@click.option(
-    "--firmware",
-    type=click.Path(path_type=Path, dir_okay=False),
-    help="MicroPython's image; else the newest in the folder of images.",
-)
+@firmware_option
 @images_option
 @click.option("--no-flash", is_flag=True, help="The board has its MicroPython already.")
 @click.option(
@@ -61,7 +53,7 @@ def command(
              --gateway "$(tally-gateway identity)" --gateway-url http://gateway.local:8080
     tally up --virtual boards/one --enrolment fleet.json --broker localhost
     """
-    who = authority(home, given["enrolment_path"], given["gateway"])
+    who = Authority.load(home, given["enrolment_path"], given["gateway"])
     trusted = None
     if given["gateway_url"] is not None:
         if not home.policy_path.exists():

@@ -73,34 +73,61 @@ def boards(folder: Path, count: int) -> Iterator[list[BareBoard]]:
 
 
 class Bug:
-    """A pseudo-terminal between a program and a port that keeps all that passes."""
+    """A pseudo-terminal between a program and a port that keeps all that passes. The port is open as long as the
+    program has the pseudo-terminal open: a board may hear it being closed."""
 
     def __init__(self, port: Path, link: Path) -> None:
         self.link = link
         self.heard = bytearray()
-        self._far = os.open(port, os.O_RDWR | os.O_NOCTTY)
+        self._port = port
+        self._far: int | None = None
         self._near, theirs = os.openpty()
-        for end in (self._far, theirs, self._near):
+        for end in (theirs, self._near):
             tty.setraw(end, termios.TCSANOW)
-        self._theirs = theirs
         link.symlink_to(os.ttyname(theirs))
+        # with our own copy closed, the pseudo-terminal tells us whether a program has it open
+        os.close(theirs)
+        os.set_blocking(self._near, False)
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._copy, daemon=True)
         self._thread.start()
 
     def _copy(self) -> None:
-        pairs = {self._far: self._near, self._near: self._far}
         while not self._ended.is_set():
-            for end in select.select(list(pairs), [], [], 0.1)[0]:
-                data = os.read(end, 4096)
-                self.heard += data
-                os.write(pairs[end], data)
+            try:
+                data = os.read(self._near, 4096)
+            except BlockingIOError:
+                data = b""
+            except OSError:  # nobody is there
+                self._hang_up()
+                time.sleep(0.01)
+                continue
+            if self._far is None:
+                self._far = os.open(self._port, os.O_RDWR | os.O_NOCTTY)
+                tty.setraw(self._far, termios.TCSANOW)
+            self._pass(data, self._far)
+            if select.select([self._far], [], [], 0.002)[0]:
+                with contextlib.suppress(OSError):
+                    self._pass(os.read(self._far, 4096), self._near)
+
+    def _pass(self, data: bytes, end: int) -> None:
+        self.heard += data
+        while data:
+            try:
+                data = data[os.write(end, data) :]
+            except BlockingIOError:
+                select.select([], [end], [], 0.1)
+
+    def _hang_up(self) -> None:
+        if self._far is not None:
+            os.close(self._far)
+            self._far = None
 
     def close(self) -> None:
         self._ended.set()
         self._thread.join(5)
-        for end in (self._far, self._near, self._theirs):
-            os.close(end)
+        self._hang_up()
+        os.close(self._near)
         self.link.unlink()
 
 

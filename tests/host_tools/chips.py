@@ -14,12 +14,13 @@ from pathlib import Path
 from tests.parts import ROOT
 
 ROM_LOADER = ROOT / "firmware" / "virtual" / "rom_loader.py"
-CHIP_IDS = {"esp32": 0, "esp32s3": 9, "esp32c3": 5}
-OFFSETS = {"esp32": 0x1000, "esp32s3": 0, "esp32c3": 0}
+CHIP_IDS = {"esp32": 0, "esp32s3": 9, "esp32c3": 5, "esp32c6": 13}
+OFFSETS = {"esp32": 0x1000, "esp32s3": 0, "esp32c3": 0, "esp32c6": 0}
 BOARDS = {
     "esp32": "ESP32_GENERIC",
     "esp32s3": "ESP32_GENERIC_S3",
     "esp32c3": "ESP32_GENERIC_C3",
+    "esp32c6": "ESP32_GENERIC_C6",
 }
 PLAIN_TABLE = (
     ("nvs", 1, 2, 0x9000, 0x6000),

@@ -70,7 +70,8 @@ class ScriptedBoard:
         return "OK " + json.dumps(facts | state)
 
     def _config(self, rest: str) -> str:
-        return "OK " + json.dumps(self.config)
+        hidden = {"broker_password": self.config.get("broker_password") is not None}
+        return "OK " + json.dumps(self.config | hidden)
 
     def _challenge(self, rest: str) -> str:
         return (
@@ -85,7 +86,9 @@ class ScriptedBoard:
 
     def _set(self, rest: str) -> str:
         what, *values = rest.split()
-        if what == "owner":
+        if what == "config":
+            self.config |= json.loads(rest.partition(" ")[2])
+        elif what == "owner":
             self.owner = values[0]
         elif what == "grant":
             grant = message.parse_grant(bytes.fromhex(values[0]))

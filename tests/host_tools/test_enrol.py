@@ -5,6 +5,7 @@ board.
 from __future__ import annotations
 
 import base64
+import hashlib
 import json
 import os
 import subprocess
@@ -21,12 +22,15 @@ from tallystick import credential, did, message
 from tallystick.checkpoint import gateway_name
 from tallystick.keys import PrivateKey
 from tallystick.note import VerifierKey
-from tallystick_host import enrol, grants
+from tallystick_host import enrol, grants, issuer, issuing
+from tallystick_host.authority import Authority
 from tallystick_host.console import BoardRefusedError, Console
 from tallystick_host.enrol import Enrolled, Settings
 from tallystick_host.enrolment import Enrolment
 from tallystick_host.errors import RefusedError, UndoneError, UseError
 from tallystick_host.home import Home
+from tallystick_host.issuer import Issuer
+from tallystick_host.status_book import StatusBook
 from tests.host_tools.conftest import Tally
 from tests.host_tools.scripted_board import ScriptedBoard
 from tests.world import GatewayLog, World, key
@@ -46,20 +50,22 @@ class Desk:
         board: ScriptedBoard,
         name: str | None = None,
         settings: Settings | None = None,
-        issuer: PrivateKey | None = None,
+        issuer_key: PrivateKey | None = None,
+        make_login: bool = True,
     ) -> Enrolled:
         console = Console(board, answer_s=0.5)
         console.wake()
         enrolment = Enrolment.load(self.file, or_new=True)
         owner = self.home.owner()
         grant = enrolment.grant() or grants.for_gateway(self.home, self.gateway, owner)
+        signer = issuer_key or self.home.issuer()
+        name_of = did.did_key(signer.public)
+        who = Authority(self.home, owner, Issuer(signer, name_of, name_of), grant)
         return enrol.enrol(
             console,
             enrolment,
-            owner=owner,
-            issuer=issuer or self.home.issuer(),
-            grant=grant,
-            settings=settings or Settings("broker.local", 1883, 2000, 5),
+            who,
+            settings=settings or Settings("broker.local", 1883, 2000, 5, make_login),
             name=name,
         )
 
@@ -78,17 +84,29 @@ def test_a_new_board_gets_all_that_it_needs(desk: Desk) -> None:
     assert desk.home.owner().public.raw.hex() == board.owner
     assert desk.gateway.key.kid.hex() == board.gateway
     settings = {"broker_host": "broker.local", "broker_port": 1883, "interval_ms": 2000, "batch": 5}
-    assert settings == board.config
     table = json.loads(desk.file.read_text())
+    user, password = board.config.pop("broker_user"), board.config.pop("broker_password")
+    assert settings == board.config
     assert ["version", "grant", "devices"] == list(table)
     (entry,) = table["devices"]
     assert board.signer.public.kid.hex() == entry["id"]
     assert ("cold-room-3", did.did_key(board.signer.public)) == (entry["name"], entry["did"])
     assert board.credential == base64.b64decode(entry["credential"])
+    assert entry["id"] == user
+    # what a broker checks the password with, and no more
+    _, kind, rounds, salt, digest = entry["login"].split("$")
+    hashed = hashlib.pbkdf2_hmac(
+        "sha512", str(password).encode(), base64.b64decode(salt), int(rounds)
+    )
+    assert ("7", hashed) == (kind, base64.b64decode(digest))
+    assert str(password) not in desk.file.read_text()
     issued = credential.parse(board.credential)
+    # it can be suspended and revoked
+    places = StatusBook(desk.home, issuer.load(desk.home)).places(entry["did"])
+    assert [issued.status] == [one.reference for one in places]
     issued.signed.verify(desk.home.issuer().public)
     assert (did.did_key(desk.home.issuer().public), entry["did"]) == (issued.issuer, issued.subject)
-    assert 0 <= issued.not_before - (now - enrol.CLOCK_SLACK_S) < 60
+    assert 0 <= issued.not_before - (now - issuing.CLOCK_SLACK_S) < 60
     grant = message.parse_grant(base64.b64decode(table["grant"]))
     grant.signed.verify(desk.home.owner().public)
     assert (desk.gateway.key, 1) == (grant.key, grant.serial)
@@ -105,6 +123,29 @@ def test_enrolling_again_changes_nothing(desk: Desk) -> None:
     after = (desk.file.read_bytes(), desk.file.stat().st_ino, desk.home.grants_path.read_bytes())
     assert before == after
     assert not [line for line in board.said if line.startswith(("set", "genesis", "run"))]
+
+
+def test_a_login_at_the_broker(desk: Desk) -> None:
+    """Broken: a board is locked out of its broker by its second enrolment, or gets a login that nobody asked for."""
+    board = ScriptedBoard()
+    desk.enrol(board, "a", make_login=False)
+    assert board.config.get("broker_user") is None
+    assert ["login at the broker made", "enrolment file brought up to date"] == desk.enrol(
+        board, "a"
+    ).done
+    password = board.config["broker_password"]
+    assert [] == desk.enrol(board, "a").done
+    # a login that somebody chose stays
+    other = ScriptedBoard(key("other"))
+    other.config |= {"broker_user": "sensors", "broker_password": "x"}
+    assert "login at the broker made" not in desk.enrol(other, "b").done
+    assert ("sensors", "x") == (other.config["broker_user"], other.config["broker_password"])
+    # a file that lost it gets another one: nobody has the password
+    table = json.loads(desk.file.read_text())
+    del table["devices"][0]["login"]
+    desk.file.write_text(json.dumps(table))
+    assert "login at the broker made" in desk.enrol(board, "a").done
+    assert password != board.config["broker_password"]
 
 
 def test_many_boards_share_a_file_and_a_grant(desk: Desk) -> None:
@@ -145,6 +186,47 @@ class ForeignId(ScriptedBoard):
             self.signer, device=b"12345678", nonce=bytes.fromhex(rest), next_seq=None
         )
         return "OK " + signed.hex()
+
+
+class Rotated(ScriptedBoard):
+    """Has another key by now than its first, and stays the same device."""
+
+    def __init__(self, first: PrivateKey, now: PrivateKey) -> None:
+        super().__init__(first)
+        self.now = now
+
+    def _info(self, rest: str) -> str:
+        facts = json.loads(super()._info(rest)[3:])
+        return "OK " + json.dumps(facts | {"key": self.now.public.raw.hex()})
+
+    def _challenge(self, rest: str) -> str:
+        device, nonce = self.signer.public.kid, bytes.fromhex(rest)
+        raw = message.sign_challenge(self.now, device=device, nonce=nonce, next_seq=self.next)
+        return "OK " + raw.hex()
+
+
+def test_a_rotated_board_is_enrolled_again(desk: Desk) -> None:
+    """Broken: a board that took a new key cannot get a new gateway, owner or broker any more."""
+    board = Rotated(key("board"), key("board"))
+    desk.enrol(board, "a")
+    before = json.loads(desk.file.read_text())["devices"]
+    board.now = key("second")
+    result = desk.enrol(board, "a")
+    assert [] == result.done
+    assert ["its key was rotated: that its first key agreed stands in its chain"] == result.notes
+    board.config["interval_ms"] = 7
+    assert ["a reading every 2000 ms"] == desk.enrol(board, "b").done[:1]
+    (entry,) = json.loads(desk.file.read_text())["devices"]
+    assert before == [entry | {"name": "a"}]
+
+
+def test_a_rotated_board_that_nobody_knows(desk: Desk) -> None:
+    """Broken: a board calls itself another one's id, and gets its place in the file."""
+    with pytest.raises(RefusedError) as raised:
+        desk.enrol(Rotated(key("board"), key("second")), "a")
+    assert "enrol.rotated" == raised.value.code
+    assert "copy its entry" in raised.value.hint
+    assert not desk.file.exists()
 
 
 class ForeignKey(ScriptedBoard):
@@ -263,7 +345,7 @@ def test_genesis_is_never_said_to_a_board_that_has_signed(desk: Desk) -> None:
 def test_a_credential_that_no_longer_serves_is_issued_anew(desk: Desk) -> None:
     """Broken: a board keeps a credential of yesterday's issuer, and every verdict is UNTRUSTED."""
     board = ScriptedBoard()
-    desk.enrol(board, "a", issuer=key("old issuer"))
+    desk.enrol(board, "a", issuer_key=key("old issuer"))
     result = desk.enrol(board, "a")
     assert result.done[0].startswith("credential issued anew: the old one is of did:key:")
     assert did.did_key(desk.home.issuer().public) == credential.parse(board.credential).issuer
@@ -388,12 +470,13 @@ def test_the_command_over_a_serial_port(tally: Tally) -> None:
         "  broker broker.local:1883",
         "  credential issued",
         f"  gateway {World().log.signer.public.kid.hex()} granted, serial 1",
+        "  login at the broker made",
         "  chain begun",
         "  added to the enrolment file",
         "  started",
     ] == ran.err.splitlines()
     issued = credential.parse(board.credential)
-    assert 365 * 86_400 + enrol.CLOCK_SLACK_S == (issued.expires or 0) - issued.not_before
+    assert 365 * 86_400 + issuing.CLOCK_SLACK_S == (issued.expires or 0) - issued.not_before
     assert "run" in board.said
     assert ([], 0) == (json.loads(again.out)["changed"], json.loads(again.out)["next"])
     assert f"{id} is enrolled already; nothing changed\n" in again.err
@@ -406,7 +489,7 @@ def test_a_port_that_is_not_there(tally: Tally) -> None:
     tally("init")
     ran = tally("enrol", "--enrolment", "f.json", "--port", "/dev/tty-nowhere")
     assert 5 == ran.status
-    first, hint = ran.err.splitlines()
+    *_, first, hint = ran.err.splitlines()
     assert (
         "error: cannot open the port '/dev/tty-nowhere': no such file or directory (port.open)"
     ) == first
@@ -448,6 +531,7 @@ def test_ctrl_c_during_enrolment_leaves_no_board_behind(tally: Tally) -> None:
     tally("init")
     silent = tally.write("silent.py", "import time\ntime.sleep(60)\n")
     argv = [sys.executable, "-m", "tallystick_host", "enrol", "--enrolment", "f", "--virtual", "b"]
+    argv += ["--gateway", str(World().log.vkey)]
     running = subprocess.Popen(
         argv,
         cwd=tally.cwd,

@@ -29,7 +29,7 @@ def flash(tally: Tally, chip: ChipOnPort, *argv: str | Path) -> Ran:
     return tally("flash", "--port", chip.port, *QUICK, "--images", "images", *argv)
 
 
-@pytest.mark.parametrize("kind", ["esp32", "esp32c3", "esp32s3"])
+@pytest.mark.parametrize("kind", ["esp32", "esp32c3", "esp32s3", "esp32c6"])
 def test_a_bare_board_gets_the_image(tally: Tally, kind: str) -> None:
     """Broken: a board that was flashed does not start, because a byte is wrong or stands in another place."""
     data = write_image(tally, kind).read_bytes()

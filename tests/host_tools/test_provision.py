@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import csv
 import json
 import os
@@ -23,10 +22,9 @@ from tallystick_host import label, repl, tray
 from tallystick_host.enrolment import Device
 from tallystick_host.errors import UseError
 from tests.host_tools import bare
-from tests.host_tools.bare import BareBoard, Bug, Tap
+from tests.host_tools.bare import BareBoard
 from tests.host_tools.conftest import Ran, Tally
 from tests.parts import ROOT
-from tools.site import Site
 
 # twenty boards need some 50 s on two cores; the default run has fewer
 TRAY = int(os.environ.get("TALLY_TEST_TRAY", "6"))
@@ -222,87 +220,3 @@ def test_a_name_in_a_label_is_only_a_name() -> None:
     root = ET.fromstring(label.svg(device))
     texts = [one.text for one in root.iter("{http://www.w3.org/2000/svg}text")]
     assert ["<b>&", device.id] == texts
-
-
-def forms(secret: bytes) -> list[bytes]:
-    """How bytes may be written on a wire or in a file."""
-    return [
-        secret,
-        secret.hex().encode(),
-        secret.hex().upper().encode(),
-        base64.b64encode(secret).rstrip(b"="),
-        base64.urlsafe_b64encode(secret).rstrip(b"="),
-        repr(list(secret)).encode()[1:-1],
-        repr(secret)[2:-1].encode(),
-    ]
-
-
-@pytest.mark.usefixtures("micropython64")
-def test_the_private_key_never_leaves_the_board(tally: Tally) -> None:
-    """Broken: the one promise that everything stands on."""
-    with Site(tally.cwd / "site") as site:
-        site.make_keys()
-        site.start_services()
-        tally.home = site.home
-        tally.write("password", PASSWORD)
-        with bare.boards(tally.cwd, 1) as (board,):
-            bug = Bug(board.port, tally.cwd / "bugged.tty")
-            tap = Tap(site.broker.port)
-            try:
-                argv = ["provision", "--enrolment", str(site.enrolment), "--port", str(bug.link)]
-                argv += ["--board", "VIRTUAL", "--broker", tap.address, "--json"]
-                argv += ["--gateway", site.gateway_line, "--gateway-url", site.gateway_url]
-                argv += ["--wifi", "Shed", "--wifi-password-file", "password"]
-                argv += ["--interval", "500", "--labels", "labels"]
-                process = subprocess.Popen(
-                    [sys.executable, "-m", "tallystick_host", *argv],
-                    cwd=tally.cwd,
-                    env=tally.environment(),
-                    stdout=subprocess.PIPE,
-                    stderr=subprocess.PIPE,
-                )
-                arguments = bytearray()
-                while process.poll() is None:
-                    arguments += _arguments(process.pid)
-                    time.sleep(0.02)
-                out, err = process.communicate()
-            finally:
-                bug.close()
-                tap.close()
-            assert 0 == process.returncode, err.decode()
-            facts = json.loads(out)
-            assert "gateway" == facts["looked_at"]
-            seed = board.seed
-            heard = bytes(bug.heard)
-    # the wire, what was said, and every argument list
-    places = {"wire": heard, "stdout": out, "stderr": err, "arguments": bytes(arguments)}
-    places["mqtt"] = bytes(tap.heard)
-    # the ears are open: the public key is on the wire, and records are on their way to the gateway
-    assert did.public_key(facts["did"]).raw.hex().encode() in places["wire"]
-    assert f"tallystick/v1/{facts['id']}/up".encode() in places["mqtt"]
-    assert b"mpremote" in places["arguments"]
-    assert b"challenge" in places["wire"]
-    # every file on the host: keys and logs of the site, the gateway's store, what mosquitto keeps
-    for path in tally.cwd.rglob("*"):
-        if path.is_file() and not path.is_relative_to(board.folder):
-            places[str(path)] = path.read_bytes()
-    assert len(places) > 15
-    for place, data in places.items():
-        for form in forms(seed):
-            assert form not in data, f"the private key is in {place}"
-    # a password goes to the board, and nowhere else
-    for place in ("stdout", "stderr", "arguments", "mqtt"):
-        assert PASSWORD.encode() not in places[place]
-
-
-def _arguments(pid: int) -> bytes:
-    """The argument lists of a process and its children, as every user of the machine can read them."""
-    found = bytearray()
-    for folder in Path("/proc").glob("[0-9]*"):
-        try:
-            fields = (folder / "stat").read_text().rpartition(") ")[2].split()
-            if int(folder.name) == pid or int(fields[1]) == pid:
-                found += (folder / "cmdline").read_bytes()
-        except OSError:
-            continue
-    return bytes(found)

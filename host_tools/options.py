@@ -1,0 +1,133 @@
+"""Options that several commands have, each with one name and one meaning, and what is made of their values."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+import rich_click as click
+
+from tallystick_host.errors import UseError
+
+__all__ = [
+    "AS_JSON",
+    "BATCH",
+    "BOARD",
+    "BROKER",
+    "ENROLMENT",
+    "EXPIRES",
+    "FIND",
+    "GATEWAY",
+    "GATEWAY_URL",
+    "INTERVAL",
+    "LOGIN",
+    "NAME",
+    "NO_LOGIN",
+    "POLICY",
+    "PORT",
+    "VIRTUAL",
+    "VIRTUAL_THERE",
+    "broker_address",
+    "one_board",
+    "together",
+]
+
+F = TypeVar("F", bound=Callable[..., Any])
+Option = Callable[[F], F]
+
+PORT: Final = click.option("--port", help="Serial port of the board; auto: the only one on USB.")
+VIRTUAL: Final = click.option(
+    "--virtual",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Folder of a virtual board (a simulator); made if it is not there.",
+)
+VIRTUAL_THERE: Final = click.option(
+    "--virtual",
+    type=click.Path(path_type=Path, file_okay=False, exists=True),
+    help="Folder of a virtual board (a simulator), started for as long.",
+)
+BOARD: Final = click.option("--board", "board_id", help="Which board it is; tally boards list.")
+NAME: Final = click.option("--name", help="What people call the board.")
+ENROLMENT: Final = click.option(
+    "--enrolment",
+    "enrolment_path",
+    type=click.Path(path_type=Path),
+    required=True,
+    help="The gateway's enrolment file; made if it is not there.",
+)
+FIND: Final = click.option(
+    "--enrolment",
+    "enrolment_path",
+    type=click.Path(path_type=Path),
+    help="The gateway's enrolment file: to find a board by its name.",
+)
+GATEWAY: Final = click.option("--gateway", help="Line of the gateway that the board may believe.")
+GATEWAY_URL: Final = click.option(
+    "--gateway-url", metavar="URL", help="Where the gateway answers; what it shows is verified."
+)
+BROKER: Final = click.option(
+    "--broker", metavar="HOST:PORT", help="MQTT broker; PORT is 1883 if not given."
+)
+INTERVAL: Final = click.option(
+    "--interval", type=click.IntRange(1), metavar="MS", help="Between readings."
+)
+BATCH: Final = click.option(
+    "--batch", type=click.IntRange(1), metavar="N", help="Readings in a record."
+)
+EXPIRES: Final = click.option(
+    "--expires", type=click.IntRange(1, 36_500), metavar="DAYS", help="Life of the credential."
+)
+NO_LOGIN: Final = click.option(
+    "--no-login",
+    is_flag=True,
+    help="Make no login at the broker; else a board gets its own, kept in the enrolment file.",
+)
+LOGIN: Final = (
+    click.option("--user", help="Login at the broker."),
+    click.option(
+        "--password-file",
+        type=click.Path(path_type=Path),
+        help="File whose first line is the password.",
+    ),
+)
+POLICY: Final = click.option(
+    "--policy",
+    "policy_path",
+    type=click.Path(path_type=Path),
+    help="Whom to trust; default: policy.toml in the home folder.",
+)
+AS_JSON: Final = click.option("--json", "as_json", is_flag=True, help="Facts as JSON.")
+
+
+def together(*options: Callable[[Any], Any]) -> Callable[[F], F]:
+    """One decorator for many options, which stand in this order in the help text."""
+
+    def decorate(function: F) -> F:
+        for option in reversed(options):
+            function = option(function)
+        return function
+
+    return decorate
+
+
+def one_board(port: str | None, virtual: Path | None) -> None:
+    """`UseError` unless exactly one of the two is given."""
+    if (port is None) == (virtual is None):
+        raise UseError(
+            "one of --port and --virtual is needed", hint="--port auto takes the only board on USB"
+        )
+
+
+def broker_address(text: str | None) -> tuple[str | None, int | None]:
+    """Host and port of HOST:PORT; `UseError` if it is none."""
+    if text is None:
+        return None, None
+    host, colon, port = text.rpartition(":")
+    if not colon:
+        host, port = text, "1883"
+    if not host or any(c.isspace() or not c.isprintable() for c in host):
+        raise UseError(f"{text!r} is not HOST:PORT")
+    if not (port.isascii() and port.isdigit()) or not 1 <= int(port) <= 65_535:
+        raise UseError(f"{text!r} is not HOST:PORT: a port is a number from 1 to 65535")
+    return host, int(port)
