@@ -16,7 +16,7 @@ from tallystick_gateway import console
 
 __all__ = ["cli", "main"]
 
-_COMMANDS: Final = ("init", "identity", "run", "proof", "command", "fsck", "new-log")
+_COMMANDS: Final = ("init", "identity", "run", "proof", "export", "command", "fsck", "new-log")
 
 
 class _Commands(click.Group):

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from functools import cached_property
 from typing import Final
 
-from tallystick import limits, proof
+from tallystick import embedded, limits, proof
 from tallystick.errors import TallystickError
 from tallystick.proof import Proof
 from tallystick.value import Value
@@ -44,11 +44,16 @@ class ProofFile(Value):
         if self.trouble:
             return _unreadable(self.trouble)
         try:
-            return proof.parse(files.read(self.path, limits.PROOF_BYTES))
+            return proof.parse(self._read())
         except UndoneError as error:
             return _unreadable(error.detail)
         except TallystickError as error:
             return _unreadable(str(error))
+
+    def _read(self) -> bytes:
+        """The bytes of the proof, out of a report if it is one."""
+        data = files.read(self.path, limits.PROOF_BYTES)
+        return embedded.proof_in(data) if embedded.is_html(data) else data
 
 
 def find(paths: Iterable[str]) -> Iterator[ProofFile]:

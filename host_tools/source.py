@@ -10,7 +10,7 @@ import importlib.util
 import json
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -20,7 +20,7 @@ from tallystick_host.errors import UndoneError, UseError
 from tallystick_host.question import AtSeq, AtTime, Between, Question
 from tallystick_host.words import shown, shown_path
 
-__all__ = ["blocks", "from_folder", "from_gateway", "milestone", "statements"]
+__all__ = ["blocks", "from_folder", "from_gateway", "milestone", "signed_by_gateway", "statements"]
 
 _GATEWAY: Final = "tallystick_gateway"
 
@@ -35,6 +35,21 @@ def from_gateway(url: str, id: str, asked: Question, *, not_before: bool) -> byt
 
 def from_folder(folder: Path, id: str, asked: Question, *, not_before: bool) -> bytes:
     """The proof file that the gateway's command builds from its data folder; the service need not run."""
+    argv = ["proof", "--device", id]
+    for name, value in _asked(asked).items():
+        argv += [name, value]
+    if not_before:
+        argv.append("--not-before")
+    return _program(folder, argv)
+
+
+def signed_by_gateway(folder: Path, id: str, seq: int, form: str) -> bytes:
+    """A `cose-receipt` or `scitt-statement` about a record, signed by the gateway whose data folder this is."""
+    return _program(folder, ["export", "--device", id, "--seq", str(seq), "--to", form])
+
+
+def _program(folder: Path, arguments: Sequence[str]) -> bytes:
+    """What the gateway's command writes to stdout, asked about its data folder."""
     if not folder.is_dir():
         raise UseError(f"no folder {shown_path(folder)!r}")
     if importlib.util.find_spec(_GATEWAY) is None:
@@ -42,23 +57,20 @@ def from_folder(folder: Path, id: str, asked: Question, *, not_before: bool) -> 
             "the gateway's program is not installed here",
             hint="install tallystick[gateway], or ask a running gateway: --gateway URL",
         )
-    argv = [sys.executable, "-m", _GATEWAY, "proof", "--dir", str(folder), "--device", id]
-    for name, value in _asked(asked).items():
-        argv += [name, value]
-    if not_before:
-        argv.append("--not-before")
+    argv = [sys.executable, "-m", _GATEWAY, *arguments, "--dir", str(folder)]
     try:
         done = subprocess.run(
             argv, capture_output=True, timeout=limits.GATEWAY_PROGRAM_S, check=False
         )
     except subprocess.TimeoutExpired as error:
-        raise UndoneError(f"no proof in {limits.GATEWAY_PROGRAM_S:.0f} s") from error
+        raise UndoneError(f"no answer in {limits.GATEWAY_PROGRAM_S:.0f} s") from error
     if done.returncode != 0:
         lines = done.stderr.decode("utf-8", "replace").splitlines()
         reason = next((line[7:] for line in lines if line.startswith("error: ")), "")
         hint = next((line[6:] for line in lines if line.startswith("hint: ")), "")
         raise UndoneError(
-            f"the gateway's program gives no proof: {shown(reason) or f'status {done.returncode}'}",
+            f"the gateway's program gives no {arguments[0]}: "
+            f"{shown(reason) or f'status {done.returncode}'}",
             code="source.folder",
             hint=shown(hint),
         )

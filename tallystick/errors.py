@@ -12,7 +12,8 @@ Whatever bytes it is given, the library raises nothing but these::
         ├── LimitError         larger, longer or deeper than `tallystick.limits` allows
         ├── KeyRefusedError    a key that must never be trusted (low order, not canonical)
         ├── KeyUnknownError    no key at hand for this kid or name
-        └── PolicyError        the policy itself cannot be used
+        ├── PolicyError        the policy itself cannot be used
+        └── UnverifiedError    values were asked for that no verification stands behind
 
 Every error has a stable `code` (docs/format.md, section 15), a message in words, and sometimes a
 `hint` with what to do. Messages never hold a secret.
@@ -32,6 +33,7 @@ __all__ = [
     "SignatureError",
     "TallystickError",
     "UncheckedError",
+    "UnverifiedError",
 ]
 
 
@@ -87,3 +89,7 @@ class KeyUnknownError(UncheckedError):
 
 class PolicyError(UncheckedError):
     """The policy cannot be used as it is written."""
+
+
+class UnverifiedError(UncheckedError):
+    """Values of a proof that is not VERIFIED were asked for, and not by that name."""

@@ -26,6 +26,7 @@ __all__ = [
     "leaf_hash",
     "node_hash",
     "root",
+    "root_of_path",
     "verify_consistency",
     "verify_inclusion",
 ]
@@ -127,10 +128,20 @@ def verify_inclusion(
     """Return if the leaf stands at `index` of the tree (`size`, `root`), else raise `PathError`
     (RFC 9162, 2.1.3.2).
     """
+    found = root_of_path(leaf_hash, index, size, path)
+    _check_hashes([root])
+    if found != root:
+        raise PathError("merkle.root", "the path does not lead to the root")
+
+
+def root_of_path(leaf_hash: bytes, index: int, size: int, path: Sequence[bytes]) -> bytes:
+    """The root that `path` leads to from the leaf at `index` of a tree of `size`; `PathError` if it has another
+    length than such a tree has (RFC 9162, 2.1.3.2).
+    """
     _check_sizes(index, size)
     if index >= size:
         raise PathError("merkle.index", f"leaf {index} is not in a tree of {size}")
-    _check_hashes([leaf_hash, root, *path])
+    _check_hashes([leaf_hash, *path])
     fn, sn, r = index, size - 1, leaf_hash
     for p in path:
         if sn == 0:
@@ -144,8 +155,7 @@ def verify_inclusion(
         fn, sn = fn >> 1, sn >> 1
     if sn != 0:
         raise PathError("merkle.path-length", "the path is too short")
-    if r != root:
-        raise PathError("merkle.root", "the path does not lead to the root")
+    return r
 
 
 def verify_consistency(
@@ -209,7 +219,7 @@ def _check_sizes(*sizes: int) -> None:
 
 def _check_hashes(hashes: Sequence[bytes]) -> None:
     if len(hashes) > limits.PATH_HASHES + 2:
-        raise LimitError("merkle.path-length", f"a path of {len(hashes) - 2} hashes")
+        raise LimitError("merkle.path-length", f"a path of {len(hashes)} hashes")
     for value in hashes:
         # stops an empty root from matching an empty leaf hash, which the RFC's text lets through
         if not isinstance(value, bytes) or len(value) != HASH_BYTES:

@@ -39,6 +39,8 @@ IO_MODULES = {
     *("urllib", "uuid", "datetime", "logging", "sys"),
 }
 IO_CALLS = {"open", "input", "print", "exec", "eval", "__import__"}
+# the one door: it reads the files that its caller names (docs/adr/0045)
+DOOR = {"tallystick/opened.py os", "tallystick/opened.py pathlib", "tallystick/__init__.py os"}
 
 
 def imports(file: Path) -> Iterator[tuple[int, str]]:
@@ -60,7 +62,7 @@ def violations(root: Path) -> list[str]:
             found.extend(
                 f"{file.relative_to(root)}:{line} {name}"
                 for line, name in imports(file)
-                if name.split(".")[0] in refused
+                if name.split(".")[0] in refused and f"{file.relative_to(root)} {name}" not in DOOR
             )
 
     check("tallystick", (EVERY_ROOM | IO_MODULES) - {"tallystick"})
@@ -91,6 +93,8 @@ def test_the_walls_stand() -> None:
         ("tallystick/chain.py", "def now():\n    from time import time\n    return time()"),
         ("tallystick/policy.py", "def read(path):\n    return open(path).read()"),
         ("tallystick/proof.py", "from tallystick_host import cli"),
+        ("tallystick/opened.py", "import socket"),
+        ("tallystick/reading.py", "import pathlib"),
         ("gateway/service.py", "import tallystick_ledger.dag"),
         ("ledger/node.py", "from tallystick_gateway.log import Log"),
         ("host_tools/cli.py", "def prove():\n    import gateway.log"),
@@ -129,7 +133,9 @@ def test_the_public_surface() -> None:
         "Proof",
         "Status",
         "TallystickError",
+        "UnverifiedError",
         "Verdict",
+        "open",
         "policy",
         "proof",
         "verify",

@@ -22,9 +22,7 @@ _original = verify.verify
 _seen: set[str] = set()
 
 
-def _recorded(
-    data: Any, policy: Policy, lists: Sequence[Any] = (), **more: Any
-) -> Verdict:
+def _recorded(data: Any, policy: Policy, lists: Sequence[Any] = (), **more: Any) -> Verdict:
     verdict = _original(data, policy, lists, **more)
     # status lists are no part of a proof, and a check of its own cannot be written down
     if isinstance(data, bytes) and not lists and not more.keys() - {"now", "heads"}:
