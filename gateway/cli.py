@@ -16,10 +16,7 @@ from tallystick_gateway import console
 
 __all__ = ["cli", "main"]
 
-_COMMANDS: Final = (
-    *("init", "identity", "run", "proof", "export", "command"),
-    *("fsck", "backup", "restore", "new-log", "audit", "broker-config"),
-)
+_COMMANDS: Final = ("init", "identity", "run", "proof", "export", "command", "fsck", "new-log")
 
 
 class _Commands(click.Group):

@@ -46,4 +46,3 @@ PASSWORD_FILE_BYTES: Final = 4_096
 STATUS_BOOK_BYTES: Final = 64 * 2**20  # some 500,000 credentials
 VIEW_AGE_S: Final = 3_600  # of a ledger's newest milestone, after which we warn
 REPORT_PROOF_BYTES: Final = 16 * 2**20  # a proof that a report carries; some 60,000 records
-REPORT_BYTES: Final = 2 * REPORT_PROOF_BYTES  # the same in base64, and what is drawn

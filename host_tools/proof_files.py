@@ -54,8 +54,7 @@ class ProofFile(Value):
 
     def _read(self) -> bytes:
         """The bytes of the proof, out of a report if it is one."""
-        limit = REPORT_BYTES if self.path.suffix == REPORT_SUFFIX else limits.PROOF_BYTES
-        data = files.read(self.path, limit)
+        data = files.read(self.path, limits.PROOF_BYTES)
         return embedded.proof_in(data) if embedded.is_html(data) else data
 
 

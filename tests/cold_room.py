@@ -7,7 +7,6 @@ simulator of `tests.world`, so that two runs make the same bytes.
 
 from __future__ import annotations
 
-import dataclasses
 import math
 
 from tallystick import credential, did, proof
@@ -60,7 +59,7 @@ class ColdRoom:
             self.device.sign(self._readings())
             self.device.time += IN_A_RECORD * EVERY_S - 60
 
-    def _readings(self) -> Readings:
+    def _readings(self, boot: int | None = None) -> Readings:
         places = range(self._count, self._count + IN_A_RECORD)
         self._count += IN_A_RECORD
         defrost = {i for i in places if i % 72 in (30, 31, 32, 33)}
@@ -69,7 +68,7 @@ class ColdRoom:
             tuple(None if i % 53 == 7 else round(780 + 25 * math.cos(i / 13)) for i in places),
             tuple(int(i in defrost and i % 2 == 0) for i in places),
         )
-        return Readings(self.device.boot, EVERY_S, columns)
+        return Readings(self.device.boot if boot is None else boot, EVERY_S, columns)
 
     def _lose(self, count: int) -> None:
         """Sign records that never arrive, then say so."""
@@ -127,7 +126,7 @@ class ColdRoom:
         held = self._some_readings()
         clone.seq, clone.prev, clone.time = held.seq, bytes.fromhex(held.prev.hex()), held.time + 1
         clone.boot = self.open.seq
-        other = clone.sign(dataclasses.replace(self._readings(), boot=self.open.seq))
+        other = clone.sign(self._readings(self.open.seq))
         return self.world.prove(
             [one for one in self.device.records if one.seq >= self.beacon.seq],
             forks=[(held.raw, other.raw)],

@@ -20,7 +20,7 @@ NOUNS = (
     "confirmed receipt statement credential proof policy topic device anchor ledger gateway log time senml"
 ).split()
 CODE = re.compile(rf'"((?:{"|".join(NOUNS)})\.[a-z0-9]+(?:-[a-z0-9]+)*)"')
-FILE_NAMES = re.compile(r"\.(?:py|key|toml|json|cbor|db|sqlite|pem|new|log|tally|cwt|lock)$")
+FILE_NAMES = re.compile(r"\.(?:py|key|toml|json|cbor|db|sqlite|pem|new|log|tally|cwt|lock|html)$")
 
 
 def codes_in_the_source() -> set[str]:

@@ -17,8 +17,7 @@ from tallystick.verdict import Status, Verdict
 from tallystick_host import files, policy_file, source, tables, terminal
 from tallystick_host.errors import UndoneError, UseError
 from tallystick_host.home import Home
-from tallystick_host.judgement import judge
-from tallystick_host.proof_files import ProofFile
+from tallystick_host.verified import verified
 from tallystick_host.words import shown_path
 
 __all__ = ["command"]
@@ -103,13 +102,10 @@ def command(
     if not to_stdout and target.exists() and not force:
         raise UseError(f"{shown_path(target)!r} exists already", hint="--force replaces it")
     trusted = policy_file.read(policy_path or home.policy_path)
-    (judged,) = judge([ProofFile(path)], trusted)
-    verdict, parsed = judged.verdict, judged.proof
-    if parsed is None:
-        raise UndoneError(f"{judged.file.name!r}: {verdict.checks[0].detail}", code="proof.format")
+    found = verified(path, trusted)
     if form in _VALUES:
-        _may_have(verdict, unverified, form)
-    data = _written(form, parsed, verdict, trusted, seq, folder)
+        _may_have(found.verdict, unverified, form)
+    data = _written(form, found.proof, found.verdict, trusted, seq, folder)
     if to_stdout:
         sys.stdout.buffer.write(data)
         sys.stdout.buffer.flush()
@@ -118,7 +114,7 @@ def command(
         files.replace(target, data)
     else:
         files.write_new(target, data)
-    terminal.talk(f"{judged.file.name}: {terminal.styled(str(verdict.status))}")
+    terminal.talk(f"{found.name}: {terminal.styled(str(found.verdict.status))}")
     terminal.data(shown_path(target))
 
 

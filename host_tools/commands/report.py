@@ -7,14 +7,12 @@ from pathlib import Path
 
 import rich_click as click
 
-from tallystick import embedded
 from tallystick.verdict import Verdict
 from tallystick_host import files, limits, policy_file, terminal
 from tallystick_host.enrolment import Enrolment
 from tallystick_host.errors import UndoneError, UseError
 from tallystick_host.home import Home
-from tallystick_host.judgement import judge
-from tallystick_host.proof_files import ProofFile
+from tallystick_host.verified import verified
 from tallystick_host.words import shown, shown_path
 
 __all__ = ["command"]
@@ -67,25 +65,21 @@ def command(
     target = output or path.with_suffix(".html")
     if target.exists() and not force:
         raise UseError(f"{shown_path(target)!r} exists already", hint="--force replaces it")
-    file = ProofFile(path)
-    (judged,) = judge([file], trusted)
-    if judged.proof is None:
-        raise _unreadable(file.name, judged.verdict)
-    data = files.read(path, limits.REPORT_BYTES)
-    data = embedded.proof_in(data) if embedded.is_html(data) else data
-    if len(data) > limits.REPORT_PROOF_BYTES:
+    found = verified(path, trusted)
+    if len(found.data) > limits.REPORT_PROOF_BYTES:
         raise UndoneError(
-            f"{file.name!r} has {len(data)} bytes, a report carries at most {limits.REPORT_PROOF_BYTES}",
+            f"{found.name!r} has {len(found.data)} bytes, a report carries at most "
+            f"{limits.REPORT_PROOF_BYTES}",
             code="report.too-long",
             hint="tally prove makes a proof of fewer records, and tally verify has no such limit",
         )
     given = report.Given(
-        data,
-        judged.proof,
-        judged.verdict,
+        found.data,
+        found.proof,
+        found.verdict,
         trusted,
         shown(path.name),
-        _name(judged.verdict, enrolment_path),
+        _name(found.verdict, enrolment_path),
         target.name,
         int(time.time()),
         version("tallystick"),
@@ -95,9 +89,9 @@ def command(
         files.replace(target, html)
     else:
         files.write_new(target, html)
-    terminal.talk(f"{file.name}: {terminal.styled(str(judged.verdict.status))}")
+    terminal.talk(f"{found.name}: {terminal.styled(str(found.verdict.status))}")
     terminal.data(shown_path(target))
-    return judged.verdict.exit_status
+    return found.verdict.exit_status
 
 
 def _name(verdict: Verdict, enrolment_path: Path | None) -> str:
@@ -105,11 +99,3 @@ def _name(verdict: Verdict, enrolment_path: Path | None) -> str:
         return ""
     devices = Enrolment.load(enrolment_path).devices
     return next((shown(one.name or "") for one in devices if one.did == verdict.device), "")
-
-
-def _unreadable(name: str, verdict: Verdict) -> UndoneError:
-    return UndoneError(
-        f"{name!r}: {verdict.checks[0].detail}",
-        code="proof.format",
-        hint="a report shows a proof that can be read; tally inspect says what a file is",
-    )

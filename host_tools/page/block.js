@@ -92,9 +92,9 @@ export async function verifyConfirmed(confirmed) {
   await verifyInclusion(await leafHash(block.id), position, milestone.size, path, milestone.root);
 }
 
-export function hashes(value, what) {
-  if (!Array.isArray(value) || value.length > LIMITS.pathHashes) {
-    throw new TallyError("field.range", `${what} is not an array of at most 63 hashes`);
+export function hashes(value, what, limit = LIMITS.pathHashes) {
+  if (!Array.isArray(value) || value.length > limit) {
+    throw new TallyError("field.range", `${what} is not an array of at most ${limit} hashes`);
   }
   return value.map((item) => octets(item, what, 32));
 }

@@ -9,7 +9,7 @@ import { octets, uint } from "./fields.js";
 import { ED25519, ESP256, PublicKey } from "./keys.js";
 import { LIMITS } from "./limits.js";
 
-const CLAIM = { issuer: 1, subject: 2, expires: 4, notBefore: 5, confirmation: 8, role: -65537, status: -65538 };
+const CLAIM = { issuer: 1, subject: 2, expires: 4, notBefore: 5, confirmation: 8, role: -65537, status: -65538, board: -65539 };
 const KNOWN = new Set(Object.values(CLAIM));
 export const INSPECTOR = "inspector";
 
@@ -43,6 +43,7 @@ export async function parseCredential(raw) {
     key: confirmation === undefined ? null : await coseKey(confirmation),
     role: role ?? null,
     status: claims.has(CLAIM.status) ? statusReference(claims.get(CLAIM.status)) : null,
+    board: claims.has(CLAIM.board) ? boardKind(claims.get(CLAIM.board)) : null,
   };
 }
 
@@ -58,6 +59,13 @@ function didText(value, what) {
     /^[\x00-\x7f]*$/.test(value) &&
     isPrintable(value);
   if (!good) throw new TallyError("credential.did", `${what} is not a DID`);
+  return value;
+}
+
+function boardKind(value) {
+  if (typeof value !== "string" || !/^[A-Za-z0-9._-]{1,32}$/.test(value)) {
+    throw new TallyError("credential.board", "a board kind has 1 to 32 of A-Z a-z 0-9 . _ -");
+  }
   return value;
 }
 

@@ -17,7 +17,8 @@ export const LIMITS = Object.freeze({
   forks: 16, // that are kept for each key
   ranges: 4_096, // missing or given-up ranges of one chain
   treeSize: 2n ** 63n - 1n, // leaves
-  pathHashes: 63,
+  pathHashes: 63, // of an inclusion path
+  consistencyHashes: 126,
   note: 16_384,
   noteSignatures: 32,
   block: 32_768,

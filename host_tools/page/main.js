@@ -5,7 +5,7 @@ import { isHtml, proofInReport } from "./embedded.js";
 import { TallyError } from "./errors.js";
 import { LIMITS } from "./limits.js";
 import { parsers } from "./parsers.js";
-import { parsePolicy } from "./policy.js";
+import { parsePolicy, policyOf } from "./policy.js";
 import { verifyProof } from "./verify.js";
 import { el, faultCard, verdictCard } from "./view.js";
 import { plural } from "./words.js";
@@ -20,7 +20,7 @@ const held = []; // {name, bytes}
 let round = 0;
 
 // for the console and for tests: the same functions as the page uses
-globalThis.tallystick = Object.freeze({ verifyProof, parsePolicy, parsers });
+globalThis.tallystick = Object.freeze({ verifyProof, parsePolicy, policyOf, parsers });
 
 async function start() {
   if (!globalThis.crypto?.subtle) {
@@ -117,8 +117,9 @@ async function judge() {
 async function cardOf(name, bytes, progress) {
   try {
     if (bytes === null) throw new TallyError("proof.too-long", "too long for a proof");
+    const now = Math.floor(Date.now() / 1000);
     const data = isHtml(bytes) ? proofInReport(bytes) : bytes;
-    const verdict = await verifyProof(data, trusted.policy, progress);
+    const verdict = await verifyProof(data, trusted.policy, { progress, now });
     return verdictCard(name, verdict, hex(await sha256(data)));
   } catch (error) {
     return faultCard(name, error);

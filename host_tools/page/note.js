@@ -8,14 +8,24 @@ import { LIMITS } from "./limits.js";
 
 const DASH = "\u2014 ";
 const ED25519_TYPE = 1;
+const COSIGNATURE_TYPE = 4;
 
-// `name+hex key id+base64(01 || key)`: what a policy trusts.
-export async function parseVerifierKey(line) {
+// `name+hex key id+base64(01 || key)`: a log that a policy trusts.
+export function parseVerifierKey(line) {
+  return parseNamedKey(line, ED25519_TYPE);
+}
+
+// The same with 04: a witness.
+export function parseWitnessKey(line) {
+  return parseNamedKey(line, COSIGNATURE_TYPE);
+}
+
+async function parseNamedKey(line, type) {
   const [name, rest] = partition(line.trim(), "+");
   const [keyId, encoded] = partition(rest, "+");
   const data = fromBase64(encoded, "note.vkey");
-  if (data.length !== 33 || data[0] !== ED25519_TYPE) {
-    throw new TallyError("note.vkey", "not a verifier key of Ed25519");
+  if (data.length !== 33 || data[0] !== type) {
+    throw new TallyError("note.vkey", "not a verifier key of this kind");
   }
   const key = await PublicKey.from(data.slice(1), ED25519);
   if (!name || /\s/u.test(name)) throw new TallyError("note.key-name", "no key name");
@@ -70,6 +80,22 @@ export async function verifyNote(note, vkey) {
     }
   }
   if (!found) throw new EvidenceError("note.unsigned", `no signature line of ${vkey.name}`);
+}
+
+// Did this witness cosign the note (C2SP tlog-cosignature)? Throws if one of its lines does not verify.
+export async function cosignedAt(note, witness) {
+  let seen = false;
+  for (const line of note.signatures) {
+    if (line.name !== witness.name || !sameBytes(line.keyId, witness.id)) continue;
+    if (line.signature.length !== 72) {
+      throw new EvidenceError("signature.length", `${line.signature.length} bytes, expected 72`);
+    }
+    const time = BigInt(`0x${hex(line.signature.subarray(0, 8))}`);
+    const signed = encodeText(`cosignature/v1\ntime ${time}\n${note.text}`);
+    await witness.key.verify(line.signature.subarray(8), signed);
+    seen = true;
+  }
+  return seen;
 }
 
 function signatureLine(line) {

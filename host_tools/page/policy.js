@@ -4,7 +4,7 @@ import { decodeText } from "./bytes.js";
 import { keyOfDid } from "./did.js";
 import { TallyError } from "./errors.js";
 import { LIMITS } from "./limits.js";
-import { parseVerifierKey } from "./note.js";
+import { parseVerifierKey, parseWitnessKey } from "./note.js";
 import { isTable, parseToml } from "./toml.js";
 
 export const REQUIRABLE = Object.freeze([
@@ -16,6 +16,8 @@ export const REQUIRABLE = Object.freeze([
   "ledger.inclusion",
   "ledger.milestone",
 ]);
+// what may be skipped unless the policy requires it
+export const OPTIONAL = Object.freeze(["record.open", "device.status", "credential.status", "time.window"]);
 
 const LEDGER_NAME = /^tallystick-ledger\/([0-9a-f]{16})$/;
 
@@ -25,21 +27,28 @@ export async function parsePolicy(bytes) {
   }
   const text = decodeText(bytes);
   if (text === null) throw new TallyError("policy.toml", "not TOML: not UTF-8");
-  const given = parseToml(text);
+  return policyOf(parseToml(text));
+}
+
+// The policy that a decoded table means.
+export async function policyOf(given) {
   // stops a misspelt table from silently trusting less, or requiring less, than its author meant
   known(given, ["version", "issuers", "gateways", "ledgers", "witnesses", "require"], "the policy");
   if (given.version !== 1) throw new TallyError("policy.version", "version is not 1");
   const require = given.require ?? Object.create(null);
-  known(require, ["checks"], "[require]");
-  const policy = { issuers: [], gateways: [], ledgers: [], witnesses: [] };
-  for (const [i, one] of tables(given, "issuers")) policy.issuers.push(await issuerOf(one, i));
-  for (const [i, one] of tables(given, "gateways")) policy.gateways.push(await gatewayOf(one, i));
-  for (const [i, one] of tables(given, "ledgers")) policy.ledgers.push(await ledgerOf(one, i));
-  for (const [i, one] of tables(given, "witnesses")) {
-    policy.witnesses.push(await logOf(one, `witnesses[${i}]`));
-  }
-  policy.required = requiredOf(require.checks ?? [...REQUIRABLE]);
-  return policy;
+  known(require, ["checks", "witnesses", "boards", "agents", "anchor_age"], "[require]");
+  const witnesses = await entries(given, "witnesses", witnessOf);
+  return {
+    witnesses,
+    issuers: await entries(given, "issuers", issuerOf),
+    gateways: await entries(given, "gateways", gatewayOf),
+    ledgers: await entries(given, "ledgers", ledgerOf),
+    required: requiredOf(require.checks ?? [...REQUIRABLE]),
+    quorum: quorumOf(require.witnesses ?? 0, witnesses.length),
+    boards: strings(require, "boards", /^[A-Za-z0-9._-]{1,32}$/),
+    agents: strings(require, "agents", /^[0-9a-f]{32}$/),
+    anchorAgeS: ageOf(require.anchor_age),
+  };
 }
 
 export function issuerIn(policy, did) {
@@ -54,12 +63,23 @@ export function ledgerIn(policy, ledger) {
   return policy.ledgers.find((one) => one.ledger === ledger) ?? null;
 }
 
-function tables(given, name) {
+// What the tables [[name]] mean, each under another name.
+async function entries(given, name, make) {
   const value = given[name] ?? [];
   if (!Array.isArray(value) || !value.every(isTable)) {
     throw new TallyError("policy.table", `${name} is not a list of [[${name}]] tables`);
   }
-  return value.entries();
+  const made = [];
+  const names = new Set();
+  for (const [i, one] of value.entries()) {
+    const entry = await make(one, `${name}[${i}]`);
+    const called = entry.did ?? entry.vkey.name;
+    // stops a second key under one name, of which a verifier would take the first
+    if (names.has(called)) throw new TallyError("policy.duplicate", `${called} is trusted twice`);
+    names.add(called);
+    made.push(entry);
+  }
+  return made;
 }
 
 function known(given, allowed, where) {
@@ -77,33 +97,36 @@ function string(given, key, where) {
   return value;
 }
 
-async function issuerOf(given, index) {
-  const where = `issuers[${index}]`;
+async function issuerOf(given, where) {
   known(given, ["did", "name"], where);
   const did = string(given, "did", where);
   const key = await otherCode("policy.did", where, () => keyOfDid(did));
   return { did, key, name: string(given, "name", where) };
 }
 
-async function logOf(given, where) {
+async function logOf(given, where, parse = parseVerifierKey) {
   known(given, ["vkey", "name", "operator"], where);
   const line = string(given, "vkey", where);
-  const vkey = await otherCode("policy.vkey", where, () => parseVerifierKey(line));
+  const vkey = await otherCode("policy.vkey", where, () => parse(line));
   return { vkey, name: string(given, "name", where), operator: string(given, "operator", where) };
 }
 
-async function gatewayOf(given, index) {
-  const log = await logOf(given, `gateways[${index}]`);
+function witnessOf(given, where) {
+  return logOf(given, where, parseWitnessKey);
+}
+
+async function gatewayOf(given, where) {
+  const log = await logOf(given, where);
   if (log.vkey.name !== `tallystick/${log.vkey.key.name}`) {
-    throw new TallyError("policy.vkey", `gateways[${index}]: not a gateway's name`);
+    throw new TallyError("policy.vkey", `${where}: not a gateway's name`);
   }
   return log;
 }
 
-async function ledgerOf(given, index) {
-  const log = await logOf(given, `ledgers[${index}]`);
+async function ledgerOf(given, where) {
+  const log = await logOf(given, where);
   const match = LEDGER_NAME.exec(log.vkey.name);
-  if (!match) throw new TallyError("policy.vkey", `ledgers[${index}]: not a ledger's name`);
+  if (!match) throw new TallyError("policy.vkey", `${where}: not a ledger's name`);
   return { ...log, ledger: match[1] };
 }
 
@@ -117,8 +140,31 @@ async function otherCode(code, where, work) {
 }
 
 function requiredOf(value) {
-  if (!Array.isArray(value) || !value.every((one) => REQUIRABLE.includes(one))) {
+  if (!Array.isArray(value) || !value.every((one) => [...REQUIRABLE, ...OPTIONAL].includes(one))) {
     throw new TallyError("policy.require", "[require] checks names unknown checks");
   }
   return value;
+}
+
+function quorumOf(value, witnesses) {
+  if (typeof value !== "number" || value < 0 || value > witnesses) {
+    throw new TallyError("policy.quorum", `witnesses = ${value}, ${witnesses} are named`);
+  }
+  return value;
+}
+
+function strings(given, name, form) {
+  const value = given[name] ?? [];
+  const empty = name in given && !value.length;
+  if (!Array.isArray(value) || empty || !value.every((one) => typeof one === "string" && form.test(one))) {
+    throw new TallyError("policy.type", `[require] ${name} is not a list of what it should be`);
+  }
+  return value;
+}
+
+function ageOf(value) {
+  if (value === undefined) return null;
+  const match = typeof value === "string" ? /^([1-9][0-9]{0,8})([smhd])$/.exec(value) : null;
+  if (!match) throw new TallyError("policy.duration", 'anchor_age is no duration like "36h" or "400d"');
+  return Number(match[1]) * { s: 1, m: 60, h: 3600, d: 86_400 }[match[2]];
 }

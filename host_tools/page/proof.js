@@ -23,8 +23,10 @@ const PART = Object.freeze({
   link: 10,
   before: 11,
   fork: 12,
+  cosigned: 13,
+  shared: 14,
 });
-const AT_MOST_ONE = ["checkpoint", "anchor", "credential", "before"];
+const AT_MOST_ONE = ["checkpoint", "anchor", "credential", "before", "cosigned", "shared"];
 
 export async function parseProof(data, progress = () => {}) {
   if (data.length > LIMITS.proof) {
@@ -52,10 +54,20 @@ export async function parseProof(data, progress = () => {}) {
   if (anchor && anchor.block.kind !== BLOCK.anchor) {
     throw new TallyError("proof.anchor", "the anchor's block carries no checkpoint");
   }
+  const cosigned = await one(parts.get(PART.cosigned), cosignedOf);
+  if (cosigned && !anchor) {
+    throw new TallyError("proof.cosigned", "a cosigned checkpoint without the anchor it speaks of");
+  }
+  const shared = await one(parts.get(PART.shared), sharedOf);
+  if (shared && (inclusions.length || shared.indices.length !== records.length)) {
+    throw new TallyError("proof.shared", "a shared inclusion is for all records, or not there");
+  }
   return {
     records,
     inclusions,
     anchor,
+    cosigned,
+    shared,
     opens: await ofKind(parts.get(PART.open), KIND.open),
     rotations: await ofKind(parts.get(PART.rotation), KIND.rotate),
     checkpoint: bare ?? (await parseCheckpoint(anchor.block.body)),
@@ -130,6 +142,27 @@ function inclusionOf(raw) {
     throw new TallyError("proof.inclusion", "an inclusion is [index, path]");
   }
   return { index: uint(value[0], "index", LIMITS.treeSize), path: hashes(value[1], "path") };
+}
+
+async function cosignedOf(raw) {
+  const value = decodeCbor(raw);
+  if (!Array.isArray(value) || value.length !== 2 || !isBytes(value[0])) {
+    throw new TallyError("proof.cosigned", "a cosigned checkpoint is [note, path]");
+  }
+  const path = hashes(value[1], "path", LIMITS.consistencyHashes);
+  return { checkpoint: await parseCheckpoint(value[0]), path };
+}
+
+function sharedOf(raw) {
+  const value = decodeCbor(raw);
+  if (!Array.isArray(value) || value.length !== 2 || !Array.isArray(value[0])) {
+    throw new TallyError("proof.shared", "a shared inclusion is [indices, hashes]");
+  }
+  const indices = value[0].map((index) => uint(index, "index", LIMITS.treeSize));
+  if (new Set(indices.map(String)).size !== indices.length) {
+    throw new TallyError("proof.shared", "two records at one place of the log");
+  }
+  return { indices, hashes: hashes(value[1], "hashes", LIMITS.parts) };
 }
 
 async function statementsOf(raws) {

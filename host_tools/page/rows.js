@@ -2,7 +2,7 @@
 
 import { KIND } from "./body.js";
 import { CLOCK_UNSET_BELOW } from "./record.js";
-import { opensOf } from "./verify.js";
+import { opensOf } from "./state.js";
 import { momentMs, scaled } from "./words.js";
 
 // Tables of at most `limit` rows in all: [{channels: [text], rows: [[time, value, ...]]}], one for each run of

@@ -22,6 +22,7 @@ export function verdictCard(file, verdict, digest) {
     el("p", { class: "sentence" }, sentenceOf(verdict)),
     ...boundsOf(verdict),
     checksTable(verdict),
+    ...list("Warnings", verdict.warnings),
     ...list("What this does not prove", notProven(verdict)),
     ...list("Notes", verdict.notes),
   );

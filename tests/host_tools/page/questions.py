@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -39,9 +39,19 @@ def answers(questions: Iterable[Question]) -> list[dict[str, Any]]:
     return [json.loads(line) for line in done.stdout.splitlines()]
 
 
-def asked(data: bytes, policy: Policy, verdict: Verdict, name: str) -> Question:
+def asked(
+    data: bytes,
+    policy: Policy,
+    verdict: Verdict,
+    name: str,
+    *,
+    now: int | None = None,
+    heads: Sequence[Any] = (),
+) -> Question:
     """A proof, whom to trust, and what Python says of it."""
-    return {"proof": data.hex(), "policy": toml(policy), "said": said(verdict), "name": name}
+    known = [{"seq": one.seq, "id": one.id.hex(), "source": one.source} for one in heads]
+    question = {"proof": data.hex(), "policy": toml(policy), "now": now, "heads": known}
+    return {**question, "said": said(verdict), "name": name}
 
 
 def said(verdict: Verdict) -> dict[str, Any]:
@@ -68,4 +78,10 @@ def toml(policy: Policy) -> str:
             lines += [f"[[{table}]]", f"vkey = {json.dumps(str(log.vkey))}"]
             lines += [f"name = {json.dumps(log.name)}", f"operator = {json.dumps(log.operator)}"]
     lines += ["[require]", f"checks = {json.dumps(list(policy.required))}"]
+    lines += [f"witnesses = {policy.quorum}"] if policy.quorum else []
+    lines += [f"boards = {json.dumps(list(policy.boards))}"] if policy.boards else []
+    agents = [one.hex() for one in policy.agents]
+    lines += [f"agents = {json.dumps(agents)}"] if agents else []
+    age = policy.anchor_age_s
+    lines += [] if age is None else [f'anchor_age = "{age}s"']
     return "\n".join(lines) + "\n"

@@ -1,6 +1,7 @@
 // Runs the page's own modules under Node: one JSON question a line in, one JSON answer a line out.
 //
-//   {"proof": hex, "policy": toml}   -> {"status", "checks": [[code, result], ...], ...}
+//   {"proof": hex, "policy": toml}   -> {"status", "checks": [[code, result], ...], ...}; the policy may be a table in
+//                                      JSON as well, and "now" and "heads" may stand beside it
 //   {"object": kind, "bytes": hex}   -> {"code": null} or the code of the error
 //   {"policy": toml}                 -> the same
 //   {"extract": text}                -> {"proof": hex or null}
@@ -12,7 +13,7 @@ const load = (name) => import(new URL(`${name}.js`, folder));
 const { fromHex, hex } = await load("bytes");
 const { TallyError } = await load("errors");
 const { verifyProof } = await load("verify");
-const { parsePolicy } = await load("policy");
+const { parsePolicy, policyOf } = await load("policy");
 const { parsers } = await load("parsers");
 
 for await (const line of createInterface({ input: process.stdin })) {
@@ -22,8 +23,8 @@ for await (const line of createInterface({ input: process.stdin })) {
 
 async function answer(asked) {
   if (asked.proof === undefined) return { code: await refusal(asked) };
-  const policy = await parsePolicy(new TextEncoder().encode(asked.policy));
-  const verdict = await verifyProof(fromHex(asked.proof), policy);
+  const { now, heads } = asked;
+  const verdict = await verifyProof(fromHex(asked.proof), await policyIn(asked), { now, heads });
   return {
     status: verdict.status,
     checks: verdict.checks.map((check) => [check.code, check.result]),
@@ -32,6 +33,21 @@ async function answer(asked) {
     window: [verdict.notBefore ?? null, verdict.notAfter ?? null],
     span: [verdict.first ?? null, verdict.last ?? null, verdict.readings ?? 0],
   };
+}
+
+function policyIn({ policy }) {
+  if (typeof policy === "string") return parsePolicy(new TextEncoder().encode(policy));
+  return policyOf(table(policy));
+}
+
+// As the reader of TOML makes tables: objects without a prototype.
+function table(value) {
+  if (Array.isArray(value)) return value.map(table);
+  if (typeof value !== "object" || value === null) return value;
+  return Object.assign(
+    Object.create(null),
+    Object.fromEntries(Object.entries(value).map(([name, one]) => [name, table(one)])),
+  );
 }
 
 async function refusal(asked) {
