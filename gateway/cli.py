@@ -16,7 +16,10 @@ from tallystick_gateway import console
 
 __all__ = ["cli", "main"]
 
-_COMMANDS: Final = ("init", "identity", "run", "proof", "export", "command", "fsck", "new-log")
+_COMMANDS: Final = (
+    *("init", "identity", "run", "proof", "export", "command"),
+    *("fsck", "backup", "restore", "new-log", "audit", "broker-config"),
+)
 
 
 class _Commands(click.Group):

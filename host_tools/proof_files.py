@@ -14,7 +14,6 @@ from tallystick.value import Value
 from tallystick.verdict import Check, Outcome
 from tallystick_host import files
 from tallystick_host.errors import UndoneError
-from tallystick_host.limits import REPORT_BYTES
 from tallystick_host.words import shown_path
 
 __all__ = ["ProofFile", "find"]
