@@ -17,6 +17,8 @@ from tallystick.cose import Signer
 from tallystick.errors import FormatError, PathError
 from tallystick.fields import octets, uint
 from tallystick.keys import PublicKey
+from tallystick.transaction import Transaction
+from tallystick.transaction import from_value as transaction_from
 from tallystick.value import Value
 
 __all__ = ["Confirmed", "Milestone", "parse", "parse_confirmed", "sign"]
@@ -51,12 +53,16 @@ class Milestone(Value):
 
 
 class Confirmed(Value):
-    """A block, its position among all confirmed blocks, the path from there, and the milestone."""
+    """A block, its position among all confirmed blocks, the path from there, and the milestone.
+
+    `transaction` is there if a bridge has put the anchor on another ledger.
+    """
 
     block: Block
     position: int
     path: tuple[bytes, ...]
     milestone: Milestone
+    transaction: Transaction | None = None
 
     def verify_inclusion(self) -> None:
         """Return if this milestone confirmed the block at this position; `PathError` otherwise."""
@@ -72,10 +78,13 @@ class Confirmed(Value):
         )
 
     def encode(self) -> bytes:
-        """[block, position, path, milestone]."""
-        return cbor.encode(
-            [self.block.raw, self.position, list(self.path), self.milestone.block.raw]
-        )
+        """[block, position, path, milestone], and the transaction if there is one."""
+        return cbor.encode(self.value())
+
+    def value(self) -> list[object]:
+        """What `encode` encodes."""
+        value = [self.block.raw, self.position, list(self.path), self.milestone.block.raw]
+        return value if self.transaction is None else [*value, self.transaction.value()]
 
 
 def parse(raw: bytes) -> Milestone:
@@ -127,10 +136,10 @@ def parse_confirmed(raw: bytes) -> Confirmed:
 
 
 def confirmed_from(value: cbor.Value) -> Confirmed:
-    """The decoded CBOR [block, position, path, milestone] as `Confirmed`."""
-    if not isinstance(value, list) or len(value) != 4:
+    """The decoded CBOR [block, position, path, milestone, ? transaction] as `Confirmed`."""
+    if not isinstance(value, list) or len(value) not in (4, 5):
         raise FormatError("confirmed.shape", "not [block, position, path, milestone]")
-    raw, position, path, milestone = value
+    raw, position, path, milestone, *rest = value
     if not isinstance(raw, bytes) or not isinstance(milestone, bytes):
         raise FormatError("confirmed.shape", "block and milestone are byte strings")
     return Confirmed(
@@ -138,6 +147,7 @@ def confirmed_from(value: cbor.Value) -> Confirmed:
         uint(position, "position", limits.TREE_SIZE),
         hashes(path, "path"),
         parse(milestone),
+        transaction_from(rest[0]) if rest else None,
     )
 
 
