@@ -7,7 +7,6 @@ old file is replaced by a whole new one, or not at all.
 
 from __future__ import annotations
 
-import dataclasses
 import os
 from pathlib import Path
 
@@ -57,8 +56,8 @@ def attach(path: Path, bridge: BridgeFolder, ledger: Folder) -> Transaction:
         consistency = merkle.consistency_path(
             (), milestone.size, size=size, subtree=tree.subtree(reader.node)
         )
-    sent = dataclasses.replace(sent, later=Later(size, root, tuple(consistency)))
-    anchor = dataclasses.replace(given.anchor, transaction=sent)
+    sent = sent.replace(later=Later(size, root, tuple(consistency)))
+    anchor = given.anchor.replace(transaction=sent)
     _replace(path, proof.with_anchor(data, anchor))
     return sent
 

@@ -10,7 +10,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable, Sequence
 
 from tallystick import block, checkpoint, limits
@@ -96,8 +95,7 @@ class BridgeNode(Node):
         if answer.confirmed is None:
             return self._waiting(name, digest)
         sent = self._outbox.reference(digest)
-        confirmed = dataclasses.replace(answer.confirmed, transaction=sent)
-        return dataclasses.replace(answer, confirmed=confirmed)
+        return answer.replace(confirmed=answer.confirmed.replace(transaction=sent))
 
     def _waiting(self, name: bytes, digest: bytes) -> Receipt:
         """Attached, with a word for people on where it stands; or rejected by rule 3."""
