@@ -10,6 +10,7 @@ into that tree: all that a verifier needs.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from tallystick import block, cbor, limits, merkle
 from tallystick.block import Block, BlockKind
@@ -17,9 +18,10 @@ from tallystick.cose import Signer
 from tallystick.errors import FormatError, PathError
 from tallystick.fields import octets, uint
 from tallystick.keys import PublicKey
-from tallystick.transaction import Transaction
-from tallystick.transaction import from_value as transaction_from
 from tallystick.value import Value
+
+if TYPE_CHECKING:
+    from tallystick.transaction import Transaction
 
 __all__ = ["Confirmed", "Milestone", "parse", "parse_confirmed", "sign"]
 
@@ -147,8 +149,14 @@ def confirmed_from(value: cbor.Value) -> Confirmed:
         uint(position, "position", limits.TREE_SIZE),
         hashes(path, "path"),
         parse(milestone),
-        transaction_from(rest[0]) if rest else None,
+        _transaction(rest[0]) if rest else None,
     )
+
+
+def _transaction(value: cbor.Value) -> Transaction:
+    from tallystick import transaction
+
+    return transaction.from_value(value)
 
 
 def hashes(value: cbor.Value, what: str, most: int = 63) -> tuple[bytes, ...]:

@@ -43,11 +43,11 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
+from tallystick.account import NOBODY, Account, State
 from tallystick.checkpoint import LEDGER_PREFIX
 from tallystick.errors import PolicyError
 from tallystick.keys import PublicKey
 from tallystick.note import VerifierKey
-from tallystick.transaction import NOBODY, Account, State
 from tallystick.value import Value
 
 if TYPE_CHECKING:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final, TypeVar
 
 from tallystick import did, limits
+from tallystick.account import State, parse_account
 from tallystick.checkpoint import gateway_name
 from tallystick.errors import FormatError, LimitError, PolicyError, TallystickError
 from tallystick.fields import is_int
@@ -26,7 +27,6 @@ from tallystick.policy import (
     Policy,
     Witness,
 )
-from tallystick.transaction import State, parse_account
 from tallystick.value import Value
 
 __all__ = ["Problem", "all_problems", "read", "read_table"]

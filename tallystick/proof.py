@@ -236,8 +236,10 @@ def parse(data: bytes) -> Proof:
     shared = _one(parts[Part.SHARED], _shared)
     if shared is not None and (inclusions or len(shared.indices) != len(records)):
         raise FormatError("proof.shared", "a shared inclusion is for all records, or not there")
-    sent = _one(parts[Part.TRANSACTION], transaction.parse)
-    if sent is not None:
+    if parts[Part.TRANSACTION]:
+        from tallystick import transaction
+
+        sent = transaction.parse(parts[Part.TRANSACTION][0])
         if anchor is None:
             raise FormatError("proof.transaction", "a transaction without the anchor it carries")
         anchor = anchor.replace(transaction=sent)

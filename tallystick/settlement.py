@@ -8,11 +8,12 @@ prove (`transaction.verify`) is never asked of a node.
 from __future__ import annotations
 
 from tallystick import merkle, transaction
+from tallystick.account import State
 from tallystick.checkpoint import Checkpoint
 from tallystick.errors import TallystickError
 from tallystick.milestone import Confirmed
 from tallystick.policy import Bridge
-from tallystick.transaction import State, Transaction
+from tallystick.transaction import Transaction
 from tallystick.value import Value
 from tallystick.verdict import Outcome
 

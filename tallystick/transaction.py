@@ -15,23 +15,20 @@ stays.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from enum import StrEnum
 from hashlib import sha256
 from typing import Final
 
 from tallystick import cbor, checkpoint, limits, merkle
+from tallystick.account import Account
 from tallystick.errors import EvidenceError, FormatError, LimitError, SignatureError
 from tallystick.fields import octets, uint
 from tallystick.note import Note
 from tallystick.value import Value
 
 __all__ = [
-    "NOBODY",
     "TAG",
-    "Account",
     "DataError",
     "Later",
-    "State",
     "Transaction",
     "address_of",
     "calldata",
@@ -40,44 +37,18 @@ __all__ = [
     "ledger_text",
     "named_text",
     "parse",
-    "parse_account",
     "signed",
 ]
 
 TAG: Final = b"TLY1"
 _ORDER: Final = 0xFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFEBAAEDCE6AF48A03BBFD25E8CD0364141
-_NAMESPACE: Final = "eip155"
 _ADDRESS_BYTES: Final = 20
 _FIELDS: Final = 9
 _LONG: Final = 56  # RLP: from this length on, the length stands in bytes of its own
 
 
-class State(StrEnum):
-    """How firmly a ledger holds a transaction, each worth more than the one before."""
-
-    UNKNOWN = "unknown"  # the node does not know it
-    ACCEPTED = "accepted"  # it is among those that wait
-    FAILED = "failed"  # a block took it, and its execution failed
-    EXECUTED = "executed"  # a block took it; its number and hash may still change
-    SAFE = "safe"  # no fork is expected to take that block away
-    FINAL = "final"  # the ledger itself says: never
-
-
 class DataError(EvidenceError):
     """The transaction carries something else than the anchor it is shown for."""
-
-
-class Account(Value):
-    """Who pays on which chain: written `eip155:<chain>:0x<40 hex digits>` (CAIP-10)."""
-
-    chain: int
-    address: bytes
-
-    def __str__(self) -> str:
-        return f"{_NAMESPACE}:{self.chain}:0x{self.address.hex()}"
-
-
-NOBODY: Final = Account(0, bytes(_ADDRESS_BYTES))  # an account that nothing can come from
 
 
 class Later(Value):
@@ -202,25 +173,6 @@ def signed(raw: bytes, key: bytes, later: Later | None = None) -> Transaction:
         raise FormatError("transaction.chain", "the chain's id is above the limit")
     digest = keccak256(_relist([*fields[:6], _bytes(chain), b"", b""]))
     return Transaction(raw, key, later, chain, nonce, fields[5], digest, r, s)
-
-
-def parse_account(line: str) -> Account:
-    """`eip155:<chain>:0x<40 hex digits>`; `FormatError` (`transaction.account`) otherwise."""
-    space, _, rest = line.strip().partition(":")
-    chain, _, address = rest.partition(":")
-    digits = address.lower().removeprefix("0x")
-    if (
-        space != _NAMESPACE
-        or not (chain.isascii() and chain.isdigit() and 0 < int(chain[:19]) <= limits.CHAIN)
-        or len(chain) > 19
-        or len(address) != 42
-        or not address.startswith("0x")
-        or not set(digits) <= set("0123456789abcdef")
-    ):
-        raise FormatError(
-            "transaction.account", f"{line[:80]!r} is not eip155:<chain>:0x<40 hex digits>"
-        )
-    return Account(int(chain), bytes.fromhex(digits))
 
 
 def address_of(key: bytes) -> bytes:

@@ -19,7 +19,6 @@ from tallystick import proof
 from tallystick.errors import TallystickError
 from tallystick.policy import Policy
 from tallystick.proof import Proof
-from tallystick.settlement import Seen
 from tallystick.verdict import Check, Outcome, Verdict
 from tallystick.verification import (
     bridge,
@@ -36,6 +35,7 @@ from tallystick.verification.state import Verification
 
 if TYPE_CHECKING:
     from tallystick.jcs import Object
+    from tallystick.settlement import Seen
     from tallystick.verification.tail import Head
 
 __all__ = ["verify"]

@@ -13,13 +13,13 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from tallystick import block, checkpoint, limits
+from tallystick.account import State as TransactionState
 from tallystick.block import Block, BlockKind, block_id
 from tallystick.cose import Signer
 from tallystick.errors import FormatError, LimitError, TallystickError
 from tallystick.milestone import Milestone
 from tallystick.receipt import Receipt, State
 from tallystick.settlement import reached
-from tallystick.transaction import State as TransactionState
 from tallystick_ledger.bridge.folder import GatewayList
 from tallystick_ledger.bridge.outbox import LOST, Note, Outbox
 from tallystick_ledger.limits import PENDING_BLOCKS

@@ -17,9 +17,10 @@ from pathlib import Path
 from typing import Any, Final, Self
 
 from tallystick import transaction
+from tallystick.account import Account, State
 from tallystick.checkpoint import LOG_PREFIX, Checkpoint
 from tallystick.settlement import Executed
-from tallystick.transaction import Account, State, Transaction
+from tallystick.transaction import Transaction
 from tallystick_ledger.errors import LedgerError
 
 __all__ = ["LOST", "Note", "Outbox", "Sent"]

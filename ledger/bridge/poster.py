@@ -27,8 +27,9 @@ from typing import Protocol
 import structlog
 
 from tallystick import settlement
+from tallystick.account import State
 from tallystick.settlement import Executed
-from tallystick.transaction import State, calldata
+from tallystick.transaction import calldata
 from tallystick_ledger.bridge import bounds, budget
 from tallystick_ledger.bridge.evm import Heights, NodeError, View
 from tallystick_ledger.bridge.outbox import LOST, Note, Outbox, Sent

@@ -162,8 +162,8 @@ def evm(
 ) -> None:
     """Run the bridge in the foreground until SIGTERM or SIGINT. docs/bridge.md tells all of it."""
     _need_web3()
+    from tallystick.account import State
     from tallystick.endpoint import Endpoint
-    from tallystick.transaction import State
     from tallystick_ledger.bridge import budget as amounts
     from tallystick_ledger.bridge import endpoint as endpoints
     from tallystick_ledger.bridge import evm as chain

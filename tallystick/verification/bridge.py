@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
-from tallystick import settlement
-from tallystick.settlement import Seen
 from tallystick.verdict import Check
 from tallystick.verification.state import Verification
+
+if TYPE_CHECKING:
+    from tallystick.settlement import Seen
 
 __all__ = ["look", "transaction"]
 
@@ -17,6 +19,8 @@ def look(v: Verification, seen: Mapping[bytes, Seen]) -> None:
     anchor, note = v.proof.anchor, v.proof.anchored_checkpoint
     bridge = v.policy.bridge(anchor.milestone.ledger) if anchor else None
     if anchor is not None and note is not None and bridge is not None:
+        from tallystick import settlement
+
         sent = anchor.transaction
         v.bridged = settlement.judge(anchor, note, bridge, seen.get(sent.hash) if sent else None)
 

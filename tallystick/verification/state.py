@@ -10,11 +10,11 @@ from tallystick.chain import Chain, KeyPeriod
 from tallystick.keys import PublicKey
 from tallystick.policy import OPTIONAL, REQUIRABLE, Policy
 from tallystick.proof import Proof
-from tallystick.settlement import Finding
 from tallystick.verdict import Check, Gap, Outcome, Verdict
 
 if TYPE_CHECKING:
     from tallystick.jcs import Object
+    from tallystick.settlement import Finding
 
 __all__ = ["Verification", "some"]
 

@@ -12,10 +12,11 @@ from pathlib import Path
 import pytest
 
 from tallystick import checkpoint, settlement
+from tallystick.account import parse_account
 from tallystick.note import VerifierKey
 from tallystick.policy import Bridge as Trusted
 from tallystick.receipt import State
-from tallystick.transaction import calldata, parse_account
+from tallystick.transaction import calldata
 from tallystick.verdict import Outcome
 from tests.ledger.bridge_site import Bridge, look
 from tests.ledger.site import Submitter, anchor, gateway_key, until
