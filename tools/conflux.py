@@ -36,7 +36,7 @@ START_TIMEOUT_S = 90.0
 STOP_TIMEOUT_S = 15.0
 POLL_S = 0.1
 NODE_FILE = "conflux/node.linux-x64-gnu.node"
-FUNDED = tuple(sha256(b"tallystick test account %d" % i).hexdigest() for i in range(4))
+FUNDED = tuple(sha256(b"tallystick test account %d" % i).hexdigest() for i in range(16))
 
 _CONFIGURATION = """\
 mode = "dev"
@@ -92,6 +92,16 @@ def call(url: str, method: str, *params: object, timeout_s: float = 10.0) -> Any
         message = f"{method}: {value['error']}"
         raise ConfluxError(message)
     return value["result"]
+
+
+def transactions(url: str, address: str) -> list[dict[str, Any]]:
+    """Every transaction that an account has executed, as the blocks hold them, oldest first."""
+    found: list[dict[str, Any]] = []
+    newest = int(call(url, "eth_blockNumber"), 16)
+    for number in range(newest + 1):
+        block = call(url, "eth_getBlockByNumber", hex(number), True)
+        found += [one for one in block["transactions"] if one["from"] == address.lower()]
+    return found
 
 
 class Peer:
@@ -261,7 +271,7 @@ class Network:
 
 
 def _free_ports(count: int) -> list[int]:
-    """So many different free ports below the range from which connections get theirs."""
+    """So many different ports that nobody listens on at this moment."""
     found: list[int] = []
     sockets: list[socket.socket] = []
     try:

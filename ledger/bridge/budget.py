@@ -10,7 +10,7 @@ from __future__ import annotations
 from decimal import Decimal, InvalidOperation
 from typing import Final
 
-from tallystick_ledger.bridge.bounds import DAY_S
+from tallystick_ledger.bridge.bounds import DAY_S, POLL_S
 from tallystick_ledger.errors import LedgerError
 
 __all__ = ["coins", "interval_s", "per_million", "units", "wait_s"]
@@ -43,7 +43,9 @@ def wait_s(*, now: int, last: int | None, spent: int, cost: int, budget: int) ->
     """Seconds until the next transaction may be signed. `last`: when the one before was; `spent`:
     in the day that ends now.
     """
-    wait = 0.0 if last is None else last + interval_s(cost, budget) - now
+    every = interval_s(cost, budget)
+    # a budget for more than one in a second is not spread over that second
+    wait = last + every - now if last is not None and every >= POLL_S else 0.0
     # a price that rose since may have used up the day already; look again in a minute
     if spent + cost > budget:
         wait = max(wait, 60.0)

@@ -6,6 +6,9 @@ receipts that the other ledger does not bear out.
 
 from __future__ import annotations
 
+import os
+import random
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -21,9 +24,11 @@ from tallystick.verdict import Outcome
 from tests.ledger.bridge_site import Bridge, look
 from tests.ledger.site import Submitter, anchor, gateway_key, until
 from tests.parts import Broker
-from tools.conflux import Network
+from tools.conflux import Network, call, transactions
 
 SAFE_S = 60.0
+KILLS = int(os.environ.get("TALLY_BRIDGE_KILLS", "5"))
+KILL_SEED = int(os.environ.get("TALLY_BRIDGE_SEED", "7"))
 GATEWAY = VerifierKey(checkpoint.gateway_name(gateway_key().public), gateway_key().public)
 
 
@@ -83,3 +88,80 @@ def test_an_anchor_goes_all_the_way(network: Network, broker: Broker, tmp_path: 
 def note_id(note: checkpoint.Checkpoint) -> bytes:
     """The gateway whose log it is."""
     return bytes.fromhex(note.origin.rpartition("/")[2])
+
+
+def test_killed_under_load(network: Network, broker: Broker, tmp_path: Path) -> None:
+    """Killed at any moment, it would lose an anchor, or pay for one twice."""
+    lot = random.Random(KILL_SEED)
+    keys = [gateway_key(number) for number in range(1, 4)]
+    lines = [str(VerifierKey(checkpoint.gateway_name(key.public), key.public)) for key in keys]
+    with Bridge(tmp_path / "bridge", broker.port, account=1) as bridge:
+        bridge.allow(*lines)
+        bridge.start(network[0].url, confirm_at="executed")
+        waiting: dict[bytes, tuple[int, int, bytes]] = {}  # id: gateway, size, block
+        top = dict.fromkeys(range(len(keys)), 0)
+        with Submitter(broker.port, bridge.id) as site:
+            for _ in range(KILLS):
+                end = time.monotonic() + lot.uniform(0.5, 3.0)
+                while time.monotonic() < end:
+                    number = lot.randrange(len(keys))
+                    top[number] += 1
+                    raw = anchor(site.tips(), top[number], keys[number])
+                    waiting[site.submit(raw)] = number, top[number], raw
+                    time.sleep(0.05)
+                bridge.kill()
+                bridge.start(network[0].url, confirm_at="executed")
+            sizes = answered(site, waiting, timeout_s=90)
+        # what was rejected is covered: a larger checkpoint of the same log is confirmed
+        for name, (number, size, _) in waiting.items():
+            newest = site.receipts[name][-1]
+            if newest.state is State.REJECTED:
+                assert "anchor.superseded" == newest.detail
+                assert any(other > size for other in sizes[number])
+        counts = bridge.status()["counts"]
+        assert (0, 0) == (counts["waiting"], counts["lost"])
+        address = bridge.account.rpartition(":")[2]
+        until(
+            lambda: (
+                counts_of(bridge)
+                == int(call(network[0].url, "eth_getTransactionCount", address, "latest"), 16)
+            ),
+            "all executed",
+        )
+        paid = [one["input"] for one in transactions(network[0].url, address)]
+        assert len(paid) == len(set(paid)) == counts_of(bridge)
+        # one transaction carries one note, in however many anchors
+        assert len(paid) <= sum(top.values())
+
+
+def counts_of(bridge: Bridge) -> int:
+    """Transactions that the bridge has signed."""
+    nonce = bridge.status()["next_nonce"]
+    assert isinstance(nonce, int)
+    return nonce
+
+
+def answered(
+    site: Submitter, waiting: dict[bytes, tuple[int, int, bytes]], *, timeout_s: float
+) -> dict[int, set[int]]:
+    """Submit again, as gateways do, until each has its last answer; the confirmed sizes of each gateway."""
+    end = time.monotonic() + timeout_s
+    while True:
+        last = {name: had[-1] if (had := site.receipts.get(name)) else None for name in waiting}
+        open_still = [
+            name for name, got in last.items() if got is None or got.state is State.ATTACHED
+        ]
+        if not open_still:
+            break
+        assert time.monotonic() < end, f"{len(open_still)} of {len(waiting)} anchors without an end"
+        for name in open_still:
+            site.submit(waiting[name][2])
+        time.sleep(1)
+    sizes: dict[int, set[int]] = {}
+    for name, got in last.items():
+        assert got is not None
+        if got.confirmed is not None:
+            number, size, _ = waiting[name]
+            assert got.confirmed.transaction is not None
+            sizes.setdefault(number, set()).add(size)
+    return sizes
