@@ -75,8 +75,13 @@ def test_an_anchor_goes_all_the_way(network: Network, broker: Broker, tmp_path: 
             trusted = Trusted(bridge.vkey, account=parse_account(bridge.account))
             skipped = settlement.judge(confirmed, note, trusted, None)
             assert Outcome.SKIPPED is skipped.result
-            found = settlement.judge(confirmed, note, trusted, look(network[0].url, sent))
-            assert (Outcome.OK, True) == (found.result, "is safe" in found.detail)
+
+            def found() -> settlement.Finding:
+                return settlement.judge(confirmed, note, trusted, look(network[0].url, sent))
+
+            # a young Conflux chain takes its word back which block is safe, at some 150 blocks
+            until(lambda: Outcome.OK is found().result, "safe for a verifier", SAFE_S)
+            assert "is safe" in found().detail
             # the retained anchor is the same proof
             retained = until(
                 lambda: site.retained.get(bridge.topics.anchor(note_id(note))), "anchor"

@@ -16,11 +16,12 @@ from typing import Any
 import pytest
 
 from tallystick import cbor, proof
-from tools.conflux import CHAIN_ID, FUNDED, Network
+from tools.conflux import CHAIN_ID, FUNDED, Network, call
 from tools.parts import LOOPBACK, free_port
 from tools.site import BIN, Site, command, wait_for
 
 ANCHORED_S = 90.0
+AGE_BLOCKS = 270
 
 
 class BridgedSite(Site):
@@ -76,6 +77,11 @@ class BridgedSite(Site):
         wait_for("the gateway answers", lambda: self.ask("/healthz") is not None, 20)
 
 
+def newest_block(url: str) -> int:
+    """The number of a node's newest block."""
+    return int(call(url, "eth_blockNumber"), 16)
+
+
 def verify(site: Site, *words: str | Path) -> tuple[int, str, str]:
     """`tally verify`: exit status, stdout, stderr."""
     done = subprocess.run(
@@ -104,10 +110,12 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[BridgedSite]:
         wait_for("two anchored", lambda: (site.device(board).get("anchored") or 0) >= 2, ANCHORED_S)
         site.check_alive()
         command(
-            *("tally", "prove", board, "1", "--not-before", "--gateway", site.gateway_url),
+            *("tally", "prove", board, "1", "--gateway", site.gateway_url),
             *("-o", site.folder / "one.tally"),
             home=site.home,
         )
+        # a young Conflux chain takes its word back which block is safe, at some 150 blocks
+        wait_for("the chain is of age", lambda: newest_block(site.url) > AGE_BLOCKS, ANCHORED_S)
         yield site
 
 
