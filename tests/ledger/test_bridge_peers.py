@@ -11,12 +11,12 @@ from functools import partial
 from pathlib import Path
 
 from tallystick import checkpoint, settlement
+from tallystick.account import parse_account
 from tallystick.checkpoint import Checkpoint
 from tallystick.milestone import Confirmed
 from tallystick.note import VerifierKey
 from tallystick.policy import Bridge as Trusted
 from tallystick.receipt import State
-from tallystick.transaction import parse_account
 from tallystick.verdict import Outcome
 from tests.ledger.bridge_site import Bridge, look
 from tests.ledger.site import Submitter, anchor, gateway_key, until

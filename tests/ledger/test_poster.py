@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from tallystick import transaction
+from tallystick.account import State
 from tallystick.checkpoint import gateway_name, text
-from tallystick.transaction import State
 from tallystick_ledger.bridge import bounds, budget
 from tallystick_ledger.bridge.outbox import LOST, Note, Outbox
 from tallystick_ledger.bridge.payer import Payer
