@@ -21,7 +21,7 @@ NOUNS = (
     "transaction"
 ).split()
 CODE = re.compile(rf'"((?:{"|".join(NOUNS)})\.[a-z0-9]+(?:-[a-z0-9]+)*)"')
-FILE_NAMES = re.compile(r"\.(?:py|key|toml|json|cbor|db|sqlite|pem|new|log|tally|cwt|lock)$")
+FILE_NAMES = re.compile(r"\.(?:html|py|key|toml|json|cbor|db|sqlite|pem|new|log|tally|cwt|lock)$")
 
 
 def codes_in_the_source() -> set[str]:
