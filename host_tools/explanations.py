@@ -248,6 +248,31 @@ CHECKS: Final[dict[str, tuple[str, dict[str, tuple[str, str]]]]] = {
             "pending": ("not anchored yet", "wait for the next milestone, then tally upgrade"),
         },
     ),
+    "ledger.transaction": (
+        "has the other ledger, to which a bridge anchors, taken the anchor's transaction?",
+        {
+            "failed": (
+                "the transaction is not signed by its key, or it carries another anchor",
+                "do not use the proof; ask the gateway for it again",
+            ),
+            "undecided": (
+                "no transaction in the file, or the node that was asked does not know it or serves another chain",
+                "ask another node with --rpc URL; tally-ledger bridge status tells where it stands",
+            ),
+            "untrusted": (
+                "another account than the policy's has sent it, or on another chain",
+                'tally policy trust bridge "$(tally-ledger bridge identity)", if you trust it',
+            ),
+            "pending": (
+                "the other ledger has not made it as firm as the policy asks for",
+                "verify again in a few minutes",
+            ),
+            "skipped": (
+                "nobody has asked the other ledger, so there is no verdict",
+                "tally verify --rpc URL, with a node of that ledger",
+            ),
+        },
+    ),
     "device.status": (
         "was the device in good standing when the record was anchored?",
         {

@@ -32,6 +32,7 @@ from tallystick.milestone import Confirmed, Milestone
 from tallystick.proof import Proof
 from tallystick.record import Record
 from tallystick.statement import Statement
+from tallystick.transaction import Transaction
 from tallystick_host.record_facts import Facts, milestone_ref, plain, record_facts, signed_facts
 from tallystick_host.words import rfc3339
 
@@ -209,7 +210,27 @@ def _milestone(one: Milestone) -> Facts:
     }
 
 
+def _transaction(one: Transaction) -> Facts:
+    later = one.later
+    return {
+        "hash": f"0x{one.hash.hex()}",
+        "account": str(one.account),
+        "nonce": one.nonce,
+        "data": one.data.hex(),
+        "names": "the anchor's own checkpoint"
+        if later is None
+        else f"the ledger's checkpoint of {later.size} blocks",
+    }
+
+
 def _confirmed(one: Confirmed) -> Facts:
+    facts = _bare_confirmed(one)
+    if one.transaction is not None:
+        facts["transaction"] = _transaction(one.transaction)
+    return facts
+
+
+def _bare_confirmed(one: Confirmed) -> Facts:
     return {
         "position": one.position,
         "path": [step.hex() for step in one.path],

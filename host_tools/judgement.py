@@ -20,6 +20,7 @@ from tallystick_host.words import shown
 
 if TYPE_CHECKING:
     from tallystick.jcs import Object
+    from tallystick.settlement import Seen
     from tallystick_host.forks import Fork
 
 __all__ = ["ROW_BYTES", "Judged", "Settings", "judge"]
@@ -30,7 +31,8 @@ _FORK = "chain.fork"
 
 class Settings(Value):
     """What is the same for every file of a run. `form` is "quiet", "lines", "steps" or "json"; `names` are what people
-    call the devices, by DID; `salt` keeps anybody from choosing records whose `rows` collide.
+    call the devices, by DID; `salt` keeps anybody from choosing records whose `rows` collide; `nodes` are URLs of nodes
+    of other ledgers, which may hold a secret and are never shown.
     """
 
     policy: Policy
@@ -39,6 +41,7 @@ class Settings(Value):
     now: int
     names: Mapping[str, str] = {}
     lists: Sequence[Object] = ()
+    nodes: tuple[str, ...] = ()
 
 
 class Judged(Value):
@@ -73,9 +76,21 @@ def judge(
     if forks:
         pairs = tuple((fork.first, fork.second) for fork, _ in forks)
         proof = loaded.replace(forks=loaded.forks + pairs)
+    seen: Mapping[bytes, Seen] = {}
+    trouble: tuple[str, ...] = ()
+    if settings.nodes:
+        from tallystick_host import other_ledger
+
+        seen, trouble = other_ledger.looked_up(settings.nodes, settings.policy, proof)
     verdict = verify.verify(
-        proof, settings.policy, settings.lists, heads=heads, now=settings.now, check=check
+        *(proof, settings.policy, settings.lists),
+        heads=heads,
+        now=settings.now,
+        seen=seen,
+        check=check,
     )
+    if trouble:
+        verdict = verdict.replace(warnings=(*verdict.warnings, *trouble))
     if forks:
         verdict = _told(verdict, "; ".join(where for _, where in forks))
     text = _text(file, verdict, settings, loaded)

@@ -26,6 +26,8 @@ STATEMENTS_BYTES: Final = 16 * 2**20
 EXPORT_BYTES: Final = 16 * 2**20  # one answer with a ledger's blocks
 GATEWAY_PROGRAM_S: Final = 600.0  # to build a proof out of a data folder
 
+RPC_BYTES: Final = 4 * 2**20  # one answer of another ledger's node
+
 TEXT_CHARS: Final = 300  # of an outsider's text in one of our messages
 
 BOARD_FILE_BYTES: Final = 65_536

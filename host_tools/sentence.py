@@ -6,12 +6,14 @@ checked, "complete" only when the chain was, a time only when a ledger proves on
 
 from __future__ import annotations
 
+import shlex
+
 from tallystick import did, record
 from tallystick.errors import TallystickError
 from tallystick.verdict import Check, Outcome, Status, Verdict
 from tallystick_host.words import plural, rfc3339, span
 
-__all__ = ["NEVER_PROVEN", "device_name", "not_proven", "sentence"]
+__all__ = ["NEVER_PROVEN", "device_name", "hint", "not_proven", "sentence"]
 
 _OPEN = (Outcome.SKIPPED, Outcome.PENDING, Outcome.UNDECIDED)
 _OUTCOMES = {
@@ -54,6 +56,14 @@ def not_proven(verdict: Verdict) -> list[str]:
     if verdict.not_before is None:
         lines.append("that the readings are not older than the board's clock says")
     return [*lines, *NEVER_PROVEN]
+
+
+def hint(verdict: Verdict, file: str) -> str:
+    """What to do about a check that was skipped and on which the verdict hangs; "" if there is none."""
+    check = verdict.check("ledger.transaction")
+    if check is None or check.result is not Outcome.SKIPPED:
+        return ""
+    return f"tally verify --rpc URL {shlex.quote(file)}, with a node of that ledger"
 
 
 def device_name(verdict: Verdict, name: str = "") -> str:
@@ -154,4 +164,4 @@ def _single(verdict: Verdict) -> bool:
 
 
 def _first(verdict: Verdict, outcome: Outcome) -> Check:
-    return next(check for check in verdict.checks if check.result is outcome)
+    return next(check for check in verdict.checks if check.counts_as is outcome)

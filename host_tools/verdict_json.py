@@ -58,6 +58,7 @@ def facts(file: str, verdict: Verdict, policy: Policy, name: str = "") -> dict[s
         "warnings": list(verdict.warnings),
         "notes": list(verdict.notes),
         "not_proven": sentence.not_proven(verdict),
+        "hint": sentence.hint(verdict, file) or None,
         "required": list(policy.required),
         "tool_version": version("tallystick"),
     }

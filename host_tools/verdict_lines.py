@@ -33,6 +33,8 @@ def lines(file: str, verdict: Verdict, name: str = "", proof: Proof | None = Non
             yield f"  {line}"
     for line in sentence.not_proven(verdict):
         yield f"  not proven: {shown(line, _WIDE)}"
+    if hint := sentence.hint(verdict, file):
+        yield f"  hint: {hint}"
 
 
 def _window(verdict: Verdict) -> Iterator[str]:
@@ -42,9 +44,9 @@ def _window(verdict: Verdict) -> Iterator[str]:
             f"  not before {rfc3339(verdict.not_before)}, by the ledger's clock: the chain names a milestone of then"
         )
     if verdict.not_after is not None:
-        yield (
-            f"  not after {rfc3339(verdict.not_after)}, by the ledger's clock: a milestone of then confirms the anchor"
-        )
+        bridged = verdict.check("ledger.transaction") is not None
+        what = "a block of another ledger has" if bridged else "a milestone of then confirms"
+        yield f"  not after {rfc3339(verdict.not_after)}, by the ledger's clock: {what} the anchor"
     if verdict.claimed is not None:
         first, last = map(rfc3339, verdict.claimed)
         between = first if first == last else f"{first} to {last}"

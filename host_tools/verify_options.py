@@ -26,8 +26,10 @@ VALUES: Final = {
     "--enrolment": "enrolment_path",
     "--status-list": "list_paths",
     "--head": "head_paths",
+    "--rpc": "urls",
+    "--rpc-file": "url_paths",
 }
-MANY: Final = ("list_paths", "head_paths")
+MANY: Final = ("list_paths", "head_paths", "urls", "url_paths")
 
 
 class Options(Value):
@@ -38,6 +40,8 @@ class Options(Value):
     enrolment_path: str | None = None
     list_paths: tuple[str, ...] = ()
     head_paths: tuple[str, ...] = ()
+    urls: tuple[str, ...] = ()
+    url_paths: tuple[str, ...] = ()
     as_json: bool = False
     quiet: bool = False
     verbose: bool = False

@@ -65,9 +65,15 @@ def _settings(options: Options, home: Home | None) -> Settings:
         from tallystick_host.status_book import read_list
 
         lists.append(read_list(Path(path))[1])
+    nodes: tuple[str, ...] = ()
+    if options.urls or options.url_paths:
+        from tallystick_host import other_ledger
+
+        nodes = other_ledger.nodes(options.urls, options.url_paths)
     form = "json" if options.as_json else "steps" if options.verbose else "lines"
     form = "quiet" if options.quiet else form
-    return Settings(policy, form, os.urandom(16), int(time.time()), names, tuple(lists))
+    now = int(time.time())
+    return Settings(policy, form, os.urandom(16), now, names, tuple(lists), nodes)
 
 
 def _many(given: Sequence[ProofFile], settings: Settings, options: Options) -> int:

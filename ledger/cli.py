@@ -20,7 +20,7 @@ from tallystick_ledger.errors import LedgerError
 __all__ = ["cli", "main"]
 
 # in the order of --help; `commands/<name>.py` holds `command`
-_COMMANDS: Final = ("init", "identity", "run", "fsck")
+_COMMANDS: Final = ("init", "identity", "run", "fsck", "bridge")
 
 
 class _Commands(click.Group):

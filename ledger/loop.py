@@ -47,8 +47,10 @@ class Loop:
         interval_s: float,
         stop: threading.Event,
         clock: Callable[[], int] = lambda: int(time.time()),
+        make_node: Callable[[Store, Signer, Callable[[], int]], Node] = Node,
     ) -> None:
         self._database = database
+        self._make_node = make_node
         self._key = key
         self._link = link
         self._interval_s = interval_s
@@ -68,7 +70,7 @@ class Loop:
         """The thread's body."""
         try:
             with Store.writing(self._database) as store:
-                node = Node(store, self._key, self._clock)
+                node = self._make_node(store, self._key, self._clock)
                 while not self._stop.is_set():
                     self._turn(node)
             self.error = None
@@ -161,7 +163,7 @@ class Loop:
 
     def _publish_anchor(self, node: Node, gateway: bytes) -> None:
         newest = node.store.newest_anchor(gateway)
-        confirmed = None if newest is None else node.store.confirmed(newest)
+        confirmed = None if newest is None else node.receipt(newest).confirmed
         if confirmed is not None:
             topic = topics.Ledger(node.ledger).anchor(gateway)
             self._link.publish(topic, confirmed.encode(), retain=True)

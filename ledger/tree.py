@@ -13,7 +13,7 @@ from typing import TypeAlias
 
 from tallystick import merkle
 
-__all__ = ["Read", "grow", "path", "root"]
+__all__ = ["Read", "grow", "path", "root", "subtree"]
 
 Read: TypeAlias = Callable[[int, int], bytes]
 
@@ -41,6 +41,11 @@ def path(read: Read, index: int, size: int) -> list[bytes]:
     return merkle.inclusion_path(
         (), index, size=size, subtree=lambda start, end: _subtree(read, start, end)
     )
+
+
+def subtree(read: Read) -> Callable[[int, int], bytes]:
+    """What `merkle` asks for: the hash over the leaves start..end-1."""
+    return lambda start, end: _subtree(read, start, end)
 
 
 def _subtree(read: Read, start: int, end: int) -> bytes:

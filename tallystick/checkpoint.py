@@ -23,7 +23,7 @@ from tallystick.keys import PublicKey
 from tallystick.note import Note, VerifierKey
 from tallystick.value import Value
 
-__all__ = ["Checkpoint", "gateway_name", "ledger_name", "parse", "sign"]
+__all__ = ["Checkpoint", "gateway_name", "ledger_name", "parse", "parse_text", "sign", "text"]
 
 LOG_PREFIX: Final = "tallystick/"
 LEDGER_PREFIX: Final = "tallystick-ledger/"
@@ -69,7 +69,12 @@ def parse(raw: bytes, *, extensions: bool = False) -> Checkpoint:
     `extensions`: other logs may add lines of their own (C2SP tlog-checkpoint); ours have none.
     """
     signed = note.parse(raw)
-    lines = signed.text[:-1].split("\n")
+    return Checkpoint(signed, *parse_text(signed.text, extensions=extensions))
+
+
+def parse_text(signed: str, *, extensions: bool = False) -> tuple[str, int, bytes]:
+    """(origin, size, root) of the text that such a note signs; `FormatError` otherwise."""
+    lines = signed[:-1].split("\n")
     if len(lines) != 3 and not (extensions and len(lines) > 3 and all(lines)):
         raise FormatError("checkpoint.shape", "a checkpoint has three lines: origin, size, root")
     origin, size, root = lines[:3]
@@ -82,10 +87,14 @@ def parse(raw: bytes, *, extensions: bool = False) -> Checkpoint:
     value = note.one_base64(root, "checkpoint.root")
     if len(value) != 32:
         raise FormatError("checkpoint.root", f"{root[:64]!r} is not the base64 of 32 bytes")
-    return Checkpoint(signed, origin, int(size), value)
+    return origin, int(size), value
 
 
 def sign(signer: Signer, origin: str, size: int, root: bytes) -> bytes:
     """The note that says: the log `origin` has `size` leaves and this root."""
-    text = f"{origin}\n{size}\n{note.base64_text(root)}\n"
-    return note.sign(text, signer, origin)
+    return note.sign(text(origin, size, root), signer, origin)
+
+
+def text(origin: str, size: int, root: bytes) -> str:
+    """What such a note signs: its three lines."""
+    return f"{origin}\n{size}\n{note.base64_text(root)}\n"

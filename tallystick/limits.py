@@ -48,6 +48,11 @@ PROOF_BYTES: Final = 256 * 2**20
 PROOF_PARTS: Final = 1_000_000
 POLICY_BYTES: Final = 2**20
 RECEIPT_BYTES: Final = 2 * BLOCK_BYTES + 8_192
+TRANSACTION_BYTES: Final = 8_192  # part 7: a transaction and a consistency path
+TRANSACTION_RAW_BYTES: Final = 512  # the transaction itself; ours have 140
+CHAIN: Final = 2**53 - 1  # id of another ledger
+URL_CHARS: Final = 2_048  # of a node
+DEPTH: Final = 1_000_000  # blocks that a policy may ask for on top
 
 SENML_BYTES: Final = 2**20  # a pack that we read
 

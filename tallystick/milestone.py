@@ -10,6 +10,7 @@ into that tree: all that a verifier needs.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from tallystick import block, cbor, limits, merkle
 from tallystick.block import Block, BlockKind
@@ -18,6 +19,9 @@ from tallystick.errors import FormatError, PathError
 from tallystick.fields import octets, uint
 from tallystick.keys import PublicKey
 from tallystick.value import Value
+
+if TYPE_CHECKING:
+    from tallystick.transaction import Transaction
 
 __all__ = ["Confirmed", "Milestone", "parse", "parse_confirmed", "sign"]
 
@@ -51,12 +55,16 @@ class Milestone(Value):
 
 
 class Confirmed(Value):
-    """A block, its position among all confirmed blocks, the path from there, and the milestone."""
+    """A block, its position among all confirmed blocks, the path from there, and the milestone.
+
+    `transaction` is there if a bridge has put the anchor on another ledger.
+    """
 
     block: Block
     position: int
     path: tuple[bytes, ...]
     milestone: Milestone
+    transaction: Transaction | None = None
 
     def verify_inclusion(self) -> None:
         """Return if this milestone confirmed the block at this position; `PathError` otherwise."""
@@ -72,10 +80,13 @@ class Confirmed(Value):
         )
 
     def encode(self) -> bytes:
-        """[block, position, path, milestone]."""
-        return cbor.encode(
-            [self.block.raw, self.position, list(self.path), self.milestone.block.raw]
-        )
+        """[block, position, path, milestone], and the transaction if there is one."""
+        return cbor.encode(self.value())
+
+    def value(self) -> list[object]:
+        """What `encode` encodes."""
+        value = [self.block.raw, self.position, list(self.path), self.milestone.block.raw]
+        return value if self.transaction is None else [*value, self.transaction.value()]
 
 
 def parse(raw: bytes) -> Milestone:
@@ -127,10 +138,10 @@ def parse_confirmed(raw: bytes) -> Confirmed:
 
 
 def confirmed_from(value: cbor.Value) -> Confirmed:
-    """The decoded CBOR [block, position, path, milestone] as `Confirmed`."""
-    if not isinstance(value, list) or len(value) != 4:
+    """The decoded CBOR [block, position, path, milestone, ? transaction] as `Confirmed`."""
+    if not isinstance(value, list) or len(value) not in (4, 5):
         raise FormatError("confirmed.shape", "not [block, position, path, milestone]")
-    raw, position, path, milestone = value
+    raw, position, path, milestone, *rest = value
     if not isinstance(raw, bytes) or not isinstance(milestone, bytes):
         raise FormatError("confirmed.shape", "block and milestone are byte strings")
     return Confirmed(
@@ -138,7 +149,14 @@ def confirmed_from(value: cbor.Value) -> Confirmed:
         uint(position, "position", limits.TREE_SIZE),
         hashes(path, "path"),
         parse(milestone),
+        _transaction(rest[0]) if rest else None,
     )
+
+
+def _transaction(value: cbor.Value) -> Transaction:
+    from tallystick import transaction
+
+    return transaction.from_value(value)
 
 
 def hashes(value: cbor.Value, what: str, most: int = 63) -> tuple[bytes, ...]:

@@ -16,6 +16,12 @@
     vkey = "tallystick-ledger/fedcba9876543210+5e6f7a8b+AW..."
     operator = "Harbour"
 
+    [[bridges]]                          # counts only with a transaction of this account, online
+    vkey = "tallystick-ledger/0011223344556677+8a9bacbd+AW..."
+    account = "eip155:1030:0x0123..."
+    state = "safe"                       # or executed, final; the default is safe
+    depth = 0                            # so many blocks on top are safe, where the chain says nothing
+
     [[witnesses]]
     vkey = "witness.example/w1+0a1b2c3d+BA..."
     operator = "University"
@@ -37,6 +43,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
+from tallystick.account import NOBODY, Account, State
 from tallystick.checkpoint import LEDGER_PREFIX
 from tallystick.errors import PolicyError
 from tallystick.keys import PublicKey
@@ -48,8 +55,10 @@ if TYPE_CHECKING:
     from tallystick.policy_text import Problem
 
 __all__ = [
+    "BRIDGE_STATES",
     "OPTIONAL",
     "REQUIRABLE",
+    "Bridge",
     "Issuer",
     "Log",
     "Policy",
@@ -70,6 +79,7 @@ REQUIRABLE: Final = (
     "ledger.milestone",
 )
 OPTIONAL: Final = ("record.open", "device.status", "credential.status", "time.window")
+BRIDGE_STATES: Final = (State.EXECUTED, State.SAFE, State.FINAL)
 LEDGER_NAME: Final = re.compile(re.escape(LEDGER_PREFIX) + "([0-9a-f]{16})")
 
 
@@ -97,6 +107,19 @@ class Log(Value):
         return bytes.fromhex(match[1])
 
 
+class Bridge(Log):
+    """A ledger whose anchors count only if `account` has put them on another ledger, where they
+    must have reached `state`; see `settlement.state` for `depth` (blocks).
+    """
+
+    vkey: VerifierKey
+    name: str = ""
+    operator: str = ""
+    account: Account = NOBODY
+    state: State = State.SAFE
+    depth: int = 0
+
+
 class Witness(Value):
     """One who cosigns the checkpoints of ledgers that it has seen only grow."""
 
@@ -121,6 +144,7 @@ class Policy(Value):
     boards: tuple[str, ...] = ()
     agents: tuple[bytes, ...] = ()
     anchor_age_s: int | None = None
+    bridges: tuple[Bridge, ...] = ()
 
     @property
     def asks_more(self) -> bool:
@@ -136,8 +160,13 @@ class Policy(Value):
         return next((one for one in self.gateways if one.vkey.name == origin), None)
 
     def ledger(self, ledger: bytes) -> Log | None:
-        """The trusted ledger of this id."""
-        return next((one for one in self.ledgers if one.ledger == ledger), None)
+        """The trusted ledger of this id, a bridge or not."""
+        known = (*self.ledgers, *self.bridges)
+        return next((one for one in known if one.ledger == ledger), None)
+
+    def bridge(self, ledger: bytes) -> Bridge | None:
+        """The same if its anchors need a transaction on another ledger."""
+        return next((one for one in self.bridges if one.ledger == ledger), None)
 
 
 def parse(text: bytes) -> Policy:
@@ -174,11 +203,11 @@ def doubts(policy: Policy) -> Iterator[str]:
     for what, trusted in (
         ("issuer", policy.issuers),
         ("gateway", policy.gateways),
-        ("ledger", policy.ledgers),
+        ("ledger", policy.ledgers + policy.bridges),
     ):
         if not trusted:
             yield f"no {what} is trusted: no proof can be VERIFIED"
-    for ledger in policy.ledgers:
+    for ledger in (*policy.ledgers, *policy.bridges):
         for gateway in policy.gateways:
             if operator := same_operator(gateway, ledger):
                 yield (
@@ -188,7 +217,12 @@ def doubts(policy: Policy) -> Iterator[str]:
         for witness in policy.witnesses:
             if operator := same_operator(witness, ledger):
                 yield f"{operator} runs the ledger {ledger.vkey.name} and its witness {witness.vkey.name}"
-    everyone: list[Log | Witness] = [*policy.gateways, *policy.ledgers, *policy.witnesses]
+    everyone: list[Log | Witness] = [
+        *policy.gateways,
+        *policy.ledgers,
+        *policy.bridges,
+        *policy.witnesses,
+    ]
     for one in everyone:
         if not one.operator:
             yield f"nobody is named as the operator of {one.vkey.name}"

@@ -11,11 +11,22 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final, TypeVar
 
 from tallystick import did, limits
+from tallystick.account import State, parse_account
 from tallystick.checkpoint import gateway_name
 from tallystick.errors import FormatError, LimitError, PolicyError, TallystickError
 from tallystick.fields import is_int
 from tallystick.note import VerifierKey
-from tallystick.policy import LEDGER_NAME, OPTIONAL, REQUIRABLE, Issuer, Log, Policy, Witness
+from tallystick.policy import (
+    BRIDGE_STATES,
+    LEDGER_NAME,
+    OPTIONAL,
+    REQUIRABLE,
+    Bridge,
+    Issuer,
+    Log,
+    Policy,
+    Witness,
+)
 from tallystick.value import Value
 
 __all__ = ["Problem", "all_problems", "read", "read_table"]
@@ -23,9 +34,10 @@ __all__ = ["Problem", "all_problems", "read", "read_table"]
 T = TypeVar("T")
 
 VERSION: Final = 1
-_ROOT: Final = {"version", "issuers", "gateways", "ledgers", "witnesses", "require"}
+_ROOT: Final = {"version", "issuers", "gateways", "ledgers", "bridges", "witnesses", "require"}
 _REQUIRE: Final = {"checks", "witnesses", "boards", "agents", "anchor_age"}
 _LOG: Final = {"vkey", "name", "operator"}
+_BRIDGE: Final = {*_LOG, "account", "state", "depth"}
 _UNITS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 _AT: Final = re.compile(r"\(at line (\d+), column \d+\)")
 _HEADER: Final = re.compile(r"\s*\[\[\s*(\w+)\s*\]\]|\s*\[\s*(\w+)\s*\]")
@@ -118,16 +130,18 @@ class _Reader:
         if not self._known(require, _REQUIRE, ("require",)):
             require = {}
         witnesses = self._entries("witnesses", self._witness)
+        ledgers = self._entries("ledgers", self._ledger)
         return Policy(
             self._entries("issuers", self._issuer),
             self._entries("gateways", self._gateway),
-            self._entries("ledgers", self._ledger),
+            ledgers,
             witnesses,
             self._required(require.get("checks", list(REQUIRABLE))),
             self._quorum(require.get("witnesses", 0), len(witnesses)),
             self._strings(require, "boards", self._board),
             self._strings(require, "agents", self._agent),
             self._age(require.get("anchor_age")),
+            self._bridges({log.vkey.name for log in ledgers}),
         )
 
     # ---- who is trusted
@@ -167,8 +181,14 @@ class _Reader:
             return None
         return Issuer(name, key, self._string(table, "name", where))
 
-    def _log(self, table: Mapping[str, Any], where: tuple[object, ...], printer: str) -> Log | None:
-        if not self._known(table, _LOG, where):
+    def _log(
+        self,
+        table: Mapping[str, Any],
+        where: tuple[object, ...],
+        printer: str,
+        known: set[str] = _LOG,
+    ) -> Log | None:
+        if not self._known(table, known, where):
             return None
         try:
             vkey = VerifierKey.parse(self._string(table, "vkey", where))
@@ -190,9 +210,11 @@ class _Reader:
             return None
         return log
 
-    def _ledger(self, table: Mapping[str, Any], where: tuple[object, ...]) -> Log | None:
+    def _ledger(
+        self, table: Mapping[str, Any], where: tuple[object, ...], known: set[str] = _LOG
+    ) -> Log | None:
         printer = "tally-ledger identity prints the line"
-        log = self._log(table, where, printer)
+        log = self._log(table, where, printer, known)
         if log is not None and LEDGER_NAME.fullmatch(log.vkey.name) is None:
             self._note(
                 (*where, "vkey"),
@@ -202,6 +224,40 @@ class _Reader:
             )
             return None
         return log
+
+    def _bridges(self, ledgers: set[str]) -> tuple[Bridge, ...]:
+        bridges = self._entries("bridges", self._bridge)
+        for index, one in enumerate(bridges):
+            # stops the entry that asks for less from being the one that counts
+            if one.vkey.name in ledgers:
+                self._note(
+                    ("bridges", index),
+                    "policy.bridge",
+                    f"{one.vkey.name} stands under ledgers and under bridges",
+                    "a ledger counts by itself, or with its bridge's transactions: keep one",
+                )
+        return bridges
+
+    def _bridge(self, table: Mapping[str, Any], where: tuple[object, ...]) -> Bridge | None:
+        log = self._ledger(table, where, _BRIDGE)
+        try:
+            account = parse_account(self._string(table, "account", where))
+        except TallystickError as error:
+            hint = "tally-ledger bridge identity prints it"
+            self._note((*where, "account"), "policy.bridge", error.detail, hint)
+            return None
+        state, depth = table.get("state", str(State.SAFE)), table.get("depth", 0)
+        if state not in [str(one) for one in BRIDGE_STATES]:
+            hint = "executed, safe or final"
+            self._note((*where, "state"), "policy.bridge", f"state = {state!r}", hint)
+            return None
+        if not is_int(depth) or not 0 <= depth <= limits.DEPTH:
+            detail = f"depth = {depth!r} is no number of blocks"
+            self._note((*where, "depth"), "policy.bridge", detail)
+            return None
+        if log is None:
+            return None
+        return Bridge(log.vkey, log.name, log.operator, account, State(state), depth)
 
     def _witness(self, table: Mapping[str, Any], where: tuple[object, ...]) -> Witness | None:
         if not self._known(table, _LOG, where):

@@ -27,7 +27,16 @@ from tallystick.value import Value
 if TYPE_CHECKING:
     from tallystick.statement import Statement
 
-__all__ = ["Cosigned", "Inclusion", "Part", "Proof", "SharedInclusion", "build", "parse"]
+__all__ = [
+    "Cosigned",
+    "Inclusion",
+    "Part",
+    "Proof",
+    "SharedInclusion",
+    "build",
+    "parse",
+    "with_anchor",
+]
 
 T = TypeVar("T")
 
@@ -44,6 +53,7 @@ class Part(IntEnum):
     INCLUSION = 4
     CHECKPOINT = 5
     ANCHOR = 6
+    TRANSACTION = 7
     CREDENTIAL = 8
     STATEMENT = 9
     LINK = 10
@@ -56,6 +66,7 @@ class Part(IntEnum):
 _AT_MOST_ONE: Final = (
     Part.CHECKPOINT,
     Part.ANCHOR,
+    Part.TRANSACTION,
     Part.CREDENTIAL,
     Part.BEFORE,
     Part.COSIGNED,
@@ -132,10 +143,11 @@ def build(
 ) -> bytes:
     """The bytes of a proof file. `anchor` and `statements` are CBOR `confirmed`, `cosigned` is a
     note and a consistency path, `shared` stands instead of `inclusions`; all parts are stored as
-    given.
+    given, but that an anchor's transaction gets the part of its own.
 
     Raises what `parse` raises if the result would not be a proof file.
     """
+    anchor, sent = _without_transaction(anchor)
     parts: list[tuple[Part, bytes]] = [
         *((Part.RECORD, raw) for raw in records),
         *((Part.OPEN, raw) for raw in opens),
@@ -143,6 +155,7 @@ def build(
         *((Part.INCLUSION, cbor.encode([index, list(path)])) for index, path in inclusions),
         *((Part.CHECKPOINT, raw) for raw in (checkpoint,) if raw is not None),
         *((Part.ANCHOR, raw) for raw in (anchor,) if raw is not None),
+        *((Part.TRANSACTION, raw) for raw in (sent,) if raw is not None),
         *((Part.CREDENTIAL, raw) for raw in (credential,) if raw is not None),
         *((Part.STATEMENT, raw) for raw in statements),
         *((Part.LINK, raw) for raw in links),
@@ -158,6 +171,29 @@ def build(
 
 def _given(value: T | None) -> tuple[T, ...]:
     return () if value is None else (value,)
+
+
+def with_anchor(data: bytes, anchor: Confirmed) -> bytes:
+    """The proof file `data` with this anchor, and its transaction, instead of its own; all else as it is.
+
+    Raises what `parse` raises.
+    """
+    parse(data)
+    value = cbor.decode(data)
+    kept: list[tuple[Part, bytes]] = [
+        (part, raw)
+        for part, raws in _sorted_parts(value[2] if isinstance(value, list) else []).items()
+        for raw in raws
+        if part not in (Part.ANCHOR, Part.TRANSACTION)
+    ]
+    bare, sent = _without_transaction(anchor.encode())
+    fresh = ((Part.ANCHOR, bare), (Part.TRANSACTION, sent))
+    kept += [(part, raw) for part, raw in fresh if raw is not None]
+    # ascending types; `sorted` keeps the order of parts of one type
+    ordered = [[part.value, raw] for part, raw in sorted(kept, key=lambda one: one[0])]
+    encoded = cbor.encode([MAGIC, VERSION, ordered])
+    parse(encoded)
+    return encoded
 
 
 def parse(data: bytes) -> Proof:
@@ -186,7 +222,7 @@ def parse(data: bytes) -> Proof:
         raise FormatError(
             "proof.inclusions", f"{len(inclusions)} inclusions for {len(records)} records"
         )
-    anchor = _one(parts[Part.ANCHOR], milestone.parse_confirmed)
+    anchor = _one(parts[Part.ANCHOR], _confirmed)
     bare = _one(parts[Part.CHECKPOINT], checkpoint.parse)
     if (anchor is None) == (bare is None):
         raise FormatError(
@@ -200,6 +236,13 @@ def parse(data: bytes) -> Proof:
     shared = _one(parts[Part.SHARED], _shared)
     if shared is not None and (inclusions or len(shared.indices) != len(records)):
         raise FormatError("proof.shared", "a shared inclusion is for all records, or not there")
+    if parts[Part.TRANSACTION]:
+        from tallystick import transaction
+
+        sent = transaction.parse(parts[Part.TRANSACTION][0])
+        if anchor is None:
+            raise FormatError("proof.transaction", "a transaction without the anchor it carries")
+        anchor = anchor.replace(transaction=sent)
     return Proof(
         records=records,
         opens=_of_kind(parts[Part.OPEN], Kind.OPEN),
@@ -301,13 +344,32 @@ def _statements(raws: list[bytes]) -> tuple[tuple[Confirmed, Statement], ...]:
 
     found: list[tuple[Confirmed, Statement]] = []
     for raw in raws:
-        confirmed = milestone.parse_confirmed(raw)
+        confirmed = _confirmed(raw)
         if confirmed.block.kind is not BlockKind.STATEMENT:
             raise FormatError("proof.statement", "the block carries no statement")
         if found and confirmed.position <= found[-1][0].position:
             raise FormatError("proof.order", "statements stand in the order of their positions")
         found.append((confirmed, statement.parse(confirmed.block.carried)))
     return tuple(found)
+
+
+def _confirmed(raw: bytes) -> Confirmed:
+    confirmed = milestone.parse_confirmed(raw)
+    # one place for it, so that one proof has one spelling
+    if confirmed.transaction is not None:
+        raise FormatError("proof.transaction", "the transaction stands in part 7 and nowhere else")
+    return confirmed
+
+
+def _without_transaction(anchor: bytes | None) -> tuple[bytes | None, bytes | None]:
+    """`confirmed` as a proof file has it, and the transaction's part if it came with one."""
+    if anchor is None:
+        return None, None
+    confirmed = milestone.parse_confirmed(anchor)
+    if confirmed.transaction is None:
+        return anchor, None
+    bare = confirmed.replace(transaction=None)
+    return bare.encode(), confirmed.transaction.encode()
 
 
 def _fork(raw: bytes) -> tuple[Record, Record]:

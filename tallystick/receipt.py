@@ -39,10 +39,7 @@ class Receipt(Value):
 
     def encode(self) -> bytes:
         """The bytes as they travel."""
-        proof: object = None
-        if self.confirmed is not None:
-            c = self.confirmed
-            proof = [c.block.raw, c.position, list(c.path), c.milestone.block.raw]
+        proof = None if self.confirmed is None else self.confirmed.value()
         return cbor.encode([self.state.value, self.block, self.detail, proof])
 
 

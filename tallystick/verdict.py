@@ -2,7 +2,7 @@
 section 12).
 
 The status is the worst of the checks: failed, undecided, untrusted, pending, ok. A check that was
-skipped is listed as skipped and changes nothing.
+skipped is listed as skipped and changes nothing, unless the verdict hangs on it.
 """
 
 from __future__ import annotations
@@ -55,11 +55,21 @@ _ORDER: Final = (
 
 
 class Check(Value):
-    """One check: a stable code, how it ended, and why, in words."""
+    """One check: a stable code, how it ended, and why, in words.
+
+    `needed`: without it there is no verdict, so that skipped it counts as undecided.
+    """
 
     code: str
     result: Outcome
     detail: str = ""
+    needed: bool = False
+
+    @property
+    def counts_as(self) -> Outcome:
+        """What the verdict makes of it."""
+        open_still = self.needed and self.result is Outcome.SKIPPED
+        return Outcome.UNDECIDED if open_still else self.result
 
 
 class Gap(Value):
@@ -108,7 +118,7 @@ class Verdict(Value):
     @property
     def status(self) -> Status:
         """The worst of the checks."""
-        results = {check.result for check in self.checks}
+        results = {check.counts_as for check in self.checks}
         return next((status for outcome, status in _ORDER if outcome in results), Status.VERIFIED)
 
     @property

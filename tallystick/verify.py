@@ -2,7 +2,8 @@
 are its steps).
 
 It needs the file and a policy and nothing else: no network, no clock, no word of the gateway's. A
-check that could not be made says so; nothing is passed over in silence.
+check that could not be made says so; nothing is passed over in silence. Where the policy wants an
+anchor on another ledger, somebody else has asked that ledger (`seen`), or that check is skipped.
 
 >>> verdict = verify(Path("reading.tally").read_bytes(), policy)         # doctest: +SKIP
 >>> verdict.status                                                        # doctest: +SKIP
@@ -11,7 +12,7 @@ check that could not be made says so; nothing is passed over in silence.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from tallystick import proof
@@ -20,6 +21,7 @@ from tallystick.policy import Policy
 from tallystick.proof import Proof
 from tallystick.verdict import Check, Outcome, Verdict
 from tallystick.verification import (
+    bridge,
     device,
     ledger,
     links,
@@ -33,6 +35,7 @@ from tallystick.verification.state import Verification
 
 if TYPE_CHECKING:
     from tallystick.jcs import Object
+    from tallystick.settlement import Seen
     from tallystick.verification.tail import Head
 
 __all__ = ["verify"]
@@ -45,13 +48,15 @@ def verify(
     *,
     heads: Sequence[Head] = (),
     now: int | None = None,
+    seen: Mapping[bytes, Seen] | None = None,
     check: SignatureCheck = check_signatures,
 ) -> Verdict:
     """The verdict on a proof file (its bytes, or parsed) under `policy`. Never raises for what is
     in the file, nor for what is in `lists`: status lists of the issuer that are at hand (JSON).
 
     `heads`: later records of the device that the caller knows of (`chain.tail`). `now`: Unix seconds, for a policy
-    that limits the age of the anchor. `check` verifies many signatures, perhaps on other cores.
+    that limits the age of the anchor. `seen`: what nodes of other ledgers say of transactions, by transaction hash.
+    `check` verifies many signatures, perhaps on other cores.
     """
     # 1. the form
     try:
@@ -62,6 +67,7 @@ def verify(
     if parsed.credential is None:
         v.add("device.credential", Outcome.UNDECIDED, "no credential in the file")
         return v.verdict()
+    bridge.look(v, seen or {})
     first_key = parsed.credential.device_key
     # 2. and 3. whose record is it, and with which keys that device signs
     device.credential(v)
@@ -82,6 +88,7 @@ def verify(
     # 9. the ledger
     ledger.anchor(v)
     ledger.witnesses(v)
+    bridge.transaction(v)
     # 10. the standing of the device
     standing.statements(v, first_key)
     standing.status_lists(v)

@@ -17,7 +17,8 @@ FORMAT = (ROOT / "docs" / "format.md").read_text()
 README = (ROOT / "README.md").read_text()
 NOUNS = (
     "cbor cose key did signature field record chain message merkle note checkpoint block milestone "
-    "confirmed receipt statement credential proof policy topic device anchor ledger gateway log time senml"
+    "confirmed receipt statement credential proof policy topic device anchor ledger gateway log time senml "
+    "transaction"
 ).split()
 CODE = re.compile(rf'"((?:{"|".join(NOUNS)})\.[a-z0-9]+(?:-[a-z0-9]+)*)"')
 FILE_NAMES = re.compile(r"\.(?:py|key|toml|json|cbor|db|sqlite|pem|new|log|tally|cwt|lock|html)$")

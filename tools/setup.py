@@ -21,7 +21,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from tools import chromium, environment, programs
+from tools import chromium, environment, npm, programs
 from tools.debian import ArchiveError
 from tools.environment import EnvironmentFailedError
 from tools.parts import PARTS, ROOT
@@ -106,6 +106,8 @@ STAGES = (
     Stage("umqtt.simple", umqtt_present, make_umqtt),
     Stage("chromium", chromium.chromium_present, chromium.make_chromium),
     Stage("cwt in .parts/cwt-venv", cwt_present, make_cwt),
+    # packed for x86-64 only
+    Stage("Conflux node, from npm", npm.conflux_present, npm.make_conflux, required=False),
 )
 
 

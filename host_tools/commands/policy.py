@@ -8,8 +8,9 @@ from typing import get_args
 
 import rich_click as click
 
-from tallystick.policy import Log, Witness
+from tallystick.policy import BRIDGE_STATES, Bridge, Log, Witness
 from tallystick_host import policy_file, terminal
+from tallystick_host.errors import UseError
 from tallystick_host.home import Home
 from tallystick_host.policy_file import Role
 from tallystick_host.words import columns, shown_path
@@ -26,7 +27,7 @@ _POLICY = click.option(
 
 @click.group("policy")
 def command() -> None:
-    """Whom to trust: issuers, gateways, ledgers, witnesses.
+    """Whom to trust: issuers, gateways, ledgers, bridges, witnesses.
 
     \b
     tally policy show
@@ -39,12 +40,30 @@ def command() -> None:
 @click.argument("line")
 @click.option("--name", default="", help="What verdicts call it.")
 @click.option("--operator", default="", help="Who runs it (not for an issuer).")
+@click.option(
+    "--state",
+    type=click.Choice([str(one) for one in BRIDGE_STATES]),
+    help="How far a bridge's transaction must have got; default: safe.",
+)
+@click.option(
+    "--depth",
+    type=click.IntRange(1),
+    metavar="BLOCKS",
+    help="Blocks on top that make it safe, where the other ledger does not say what is.",
+)
 @_POLICY
 @click.pass_obj
 def trust(
-    home: Home, role: Role, line: str, name: str, operator: str, policy_path: Path | None
+    home: Home,
+    role: Role,
+    line: str,
+    name: str,
+    operator: str,
+    state: str | None,
+    depth: int | None,
+    policy_path: Path | None,
 ) -> None:
-    """Trust LINE: a verifier key (name+hex+base64), or the did:key of an issuer.
+    """Trust LINE: a verifier key (name+hex+base64), behind it a bridge's account, or the did:key of an issuer.
 
     The line comes from whoever runs the gateway or the ledger, on a way that you trust: nothing is trusted on first
     use.
@@ -52,10 +71,15 @@ def trust(
     \b
     tally policy trust gateway "$(tally-gateway identity)" --operator Acme
     tally policy trust ledger "$(tally-ledger identity)" --name harbour
+    tally policy trust bridge "$(tally-ledger bridge identity)" --operator Harbour
     tally policy trust issuer did:key:z6Mk... --name Acme
     """
     path = policy_path or home.policy_path
-    done = policy_file.trust(path, role, line, name=name, operator=operator)
+    given = {"state": state, "depth": depth}
+    asked = {key: value for key, value in given.items() if value is not None}
+    if asked and role != "bridge":
+        raise UseError("--state and --depth are for a bridge")
+    done = policy_file.trust(path, role, line, name=name, operator=operator, **asked)
     short = done.line.partition("+")[0]
     if done.added:
         terminal.talk(f"{role} {short} is trusted now, in {shown_path(path)}")
@@ -81,10 +105,18 @@ def show(home: Home, as_json: bool, policy_path: Path | None) -> None:
     logs: dict[str, Sequence[Log | Witness]] = {
         "gateway": given.gateways,
         "ledger": given.ledgers,
+        "bridge": given.bridges,
         "witness": given.witnesses,
     }
     for role, entries in logs.items():
-        rows += [[role, log.name or "-", log.operator or "-", str(log.vkey)] for log in entries]
+        rows += [[role, log.name or "-", log.operator or "-", _key(log)] for log in entries]
     for line in columns([["role", "name", "operator", "key"], *rows]):
         terminal.data(line)
     terminal.data(f"required: {' '.join(given.required)}")
+
+
+def _key(log: Log | Witness) -> str:
+    if not isinstance(log, Bridge):
+        return str(log.vkey)
+    depth = f", {log.depth} blocks deep where none is called safe" if log.depth else ""
+    return f"{log.vkey} {log.account} ({log.state}{depth})"

@@ -41,6 +41,21 @@ _PATH = click.Path(path_type=str)
     metavar="FILE",
     help="An acknowledgement or a proof that names a later record: is the end cut off? May be repeated.",
 )
+@click.option(
+    "--rpc",
+    "urls",
+    multiple=True,
+    metavar="URL",
+    help="Look anchors behind a bridge up at this node of the other ledger; may be repeated.",
+)
+@click.option(
+    "--rpc-file",
+    "url_paths",
+    multiple=True,
+    type=_PATH,
+    metavar="FILE",
+    help="A file with that URL, for one that holds a login or a token.",
+)
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a file, one a line.")
 @click.option("-q", "--quiet", is_flag=True, help="Nothing but the exit status.")
 @click.option("-v", "--verbose", is_flag=True, help="Every hash step, to repeat it by hand.")
@@ -52,7 +67,8 @@ _PATH = click.Path(path_type=str)
 def command(home: Home, /, explain: str | None, **given: Any) -> int:
     """Verify proof files, offline. Folders are searched for *.tally.
 
-    Files of one device are also compared with each other. The network is never touched.
+    Files of one device are also compared with each other. The network is never touched, unless --rpc names a node that
+    is asked for anchors on another ledger.
 
     \b
     0  VERIFIED    every check that the policy requires ran and passed
@@ -68,6 +84,7 @@ def command(home: Home, /, explain: str | None, **given: Any) -> int:
     tally verify reading.tally
     tally verify --json proofs/ | jq 'select(.status != "VERIFIED")'
     tally verify --head ack.cbor proofs/
+    tally verify --rpc https://evm.confluxrpc.com reading.tally
     tally verify --explain chain.gap
     """
     if explain is not None:

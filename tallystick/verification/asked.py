@@ -48,16 +48,14 @@ def agents(v: Verification) -> None:
 
 def anchor_age(v: Verification) -> None:
     """**anchor.age**: is the anchor, now, not older than the policy allows?"""
-    code, most, anchor = "anchor.age", v.policy.anchor_age_s, v.proof.anchor
+    code, most, time = "anchor.age", v.policy.anchor_age_s, v.anchor_time
     if most is None:
         return
-    if anchor is None:
+    if time is None:
         v.add(code, Outcome.PENDING, "not anchored yet")
     elif v.now is None:
         v.add(code, Outcome.UNDECIDED, "nobody said what time it is")
-    elif v.now - anchor.milestone.time > most:
-        v.add(
-            code, Outcome.UNTRUSTED, f"{v.now - anchor.milestone.time} s old, {most} s are allowed"
-        )
+    elif v.now - time > most:
+        v.add(code, Outcome.UNTRUSTED, f"{v.now - time} s old, {most} s are allowed")
     else:
         v.add(code, Outcome.OK, f"not older than {most} s")

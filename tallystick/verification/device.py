@@ -35,8 +35,8 @@ def credential(v: Verification) -> None:
     if given.role is not None:
         v.add(code, Outcome.UNTRUSTED, f"a credential for a person: {given.role}")
         return
-    anchor = v.proof.anchor
-    if anchor is not None and not given.valid_at(anchor.milestone.time):
+    time = v.anchor_time
+    if time is not None and not given.valid_at(time):
         v.add(code, Outcome.UNTRUSTED, "not valid at the time of the anchor")
         return
     v.add(code, Outcome.OK, f"issued by {issuer.name or issuer.did}")

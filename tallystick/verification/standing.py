@@ -95,7 +95,7 @@ def status_lists(v: Verification) -> None:
         v.add(code, Outcome.SKIPPED, f"{place} is not at hand")
         return
     barring = [one for one in found if one.list.get(reference.index)]
-    anchored_at = p.anchor.milestone.time if p.anchor and v.anchored() else None
+    anchored_at = v.anchor_time if v.anchored() else None
     if not barring:
         as_of = timestamp.text(min(one.valid_from for one in found))
         said = " or ".join(sorted(one.purpose for one in found))

@@ -14,6 +14,7 @@ from tallystick.verdict import Check, Gap, Outcome, Verdict
 
 if TYPE_CHECKING:
     from tallystick.jcs import Object
+    from tallystick.settlement import Finding
 
 __all__ = ["Verification", "some"]
 
@@ -37,6 +38,9 @@ class Verification:
         self.periods: list[KeyPeriod] = []
         self.keys: dict[bytes, PublicKey] = {}
         self.good: set[bytes] = set()  # bytes of the records whose signature verified
+        self.bridged: Finding | None = (
+            None  # on another ledger, if the policy wants the anchor there
+        )
 
     def add(self, code: str, result: Outcome, detail: str = "") -> None:
         """Add a check. One that the policy does not require counts only if it ran and failed; one of `OPTIONAL` that
@@ -54,9 +58,22 @@ class Verification:
         return Chain(self.periods[0].key, periods=self.periods).key_at(seq)
 
     def anchored(self) -> bool:
-        """Is every record tied to the milestone of a trusted ledger?"""
+        """Is every record tied to the milestone of a trusted ledger, and to the other ledger of a bridge?"""
+        if self.bridged is not None and self.bridged.result is not Outcome.OK:
+            return False
         codes = ("log.inclusion", "ledger.inclusion", "ledger.milestone")
         return all(self.outcome(code) is Outcome.OK for code in codes)
+
+    @property
+    def anchor_time(self) -> int | None:
+        """When the anchor was confirmed, Unix seconds: by the ledger's milestone; behind a bridge by the other
+        ledger's block, and by the bridge's own word as long as nobody has looked that block up.
+        """
+        if self.proof.anchor is None:
+            return None
+        if self.bridged is not None and self.bridged.time is not None:
+            return self.bridged.time
+        return self.proof.anchor.milestone.time
 
     def outcome(self, code: str) -> Outcome | None:
         """How the check `code` ended; None if it did not run."""
@@ -74,7 +91,7 @@ class Verification:
             last=p.records[-1].seq,
             readings=sum(r.body.count for r in p.records if isinstance(r.body, Readings)),
             not_before=self.not_before,
-            not_after=anchor.milestone.time if anchor and self.anchored() else None,
+            not_after=self.anchor_time if self.anchored() else None,
             gateway=p.checkpoint.origin if p.checkpoint else None,
             ledger=anchor.milestone.ledger.hex() if anchor else None,
             notes=tuple(self.notes),

@@ -16,15 +16,20 @@ def window(v: Verification) -> None:
     """11. **time.window**: not before, not after, and whether the board's clock agrees."""
     p = v.proof
     code = "time.window"
-    not_after = p.anchor.milestone.time if p.anchor and v.anchored() else None
+    not_after = v.anchor_time if v.anchored() else None
     if p.before is not None and not _not_before(v, p.before):
         return
     if v.not_before is None and not_after is None:
         v.add(code, Outcome.SKIPPED, "no milestone before or after")
         return
     if v.not_before is not None and not_after is not None and v.not_before > not_after:
-        v.add(code, Outcome.FAILED, "the milestone before is later than the one after")
+        # two clocks, the bridge's own and that of the other ledger, may contradict each other in good faith
+        bridged = v.bridged is not None
+        result = Outcome.UNDECIDED if bridged else Outcome.FAILED
+        v.add(code, result, "the milestone before is later than the one after")
         return
+    if v.not_before is not None and v.bridged is not None:
+        v.notes.append("'not before' rests on the bridge's own clock alone")
     _clock(v, not_after)
     _one_party(v)
     if code in v.policy.required and None in (v.not_before, not_after):

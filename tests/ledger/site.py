@@ -202,13 +202,15 @@ class Submitter:
         self.client.publish(self.topics.submit, raw, qos=1)
         return block.block_id(raw)
 
-    def answer(self, name: bytes, *states: State, after: int = 0) -> Receipt:
+    def answer(
+        self, name: bytes, *states: State, after: int = 0, timeout_s: float = WAIT_S
+    ) -> Receipt:
         """The first receipt of one of `states`, not counting the first `after` receipts."""
 
         def found() -> Receipt | None:
             got = self.receipts.get(name, [])[after:]
             return next((one for one in got if one.state in states), None)
 
-        answer = until(found, f"a receipt {states} for {name.hex()[:8]}")
+        answer = until(found, f"a receipt {states} for {name.hex()[:8]}", timeout_s)
         assert isinstance(answer, Receipt)
         return answer
