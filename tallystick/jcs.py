@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from typing import Any, Final, NoReturn, TypeAlias
 
 import rfc8785
@@ -18,12 +19,15 @@ import rfc8785
 from tallystick import limits
 from tallystick.errors import FormatError, LimitError
 
-__all__ = ["Object", "canonical", "parse"]
+__all__ = ["Object", "canonical", "check_depth", "parse"]
 
 Object: TypeAlias = dict[str, Any]
 
 _SAFE_INTEGER: Final = 2**53 - 1
 _DIGITS: Final = 17  # more are beyond it
+_STRUCTURE: Final = re.compile(
+    r'"(?:[^"\\]|\\.)*"|[][{}]', re.DOTALL
+)  # a text, or where a level begins or ends
 
 
 def parse(data: bytes, *, limit: int = limits.VC_BYTES) -> Object:
@@ -32,6 +36,7 @@ def parse(data: bytes, *, limit: int = limits.VC_BYTES) -> Object:
         raise LimitError("json.too-long", f"{len(data)} bytes, the limit is {limit}")
     try:
         text = data.decode()
+        check_depth(text)
         value = json.loads(
             text,
             object_pairs_hook=_object,
@@ -43,7 +48,6 @@ def parse(data: bytes, *, limit: int = limits.VC_BYTES) -> Object:
         raise FormatError("json.malformed", "not JSON in UTF-8") from error
     if not isinstance(value, dict):
         raise FormatError("json.malformed", "not a JSON object")
-    _check_depth(value, 1)
     canonical(value)  # stops what has no canonical form, and so no signature
     return value
 
@@ -82,9 +86,18 @@ def _float(digits: str) -> float:
     return value
 
 
-def _check_depth(value: object, depth: int) -> None:
-    if isinstance(value, dict | list):
-        if depth > limits.JSON_DEPTH:
-            raise LimitError("json.too-deep", f"more than {limits.JSON_DEPTH} levels")
-        for inner in value.values() if isinstance(value, dict) else value:
-            _check_depth(inner, depth + 1)
+def check_depth(text: str) -> None:
+    """`LimitError` (`json.too-deep`) if `text` nests deeper than `limits.JSON_DEPTH`.
+
+    To be asked before Python's parser is: it calls itself for each level, and how many of those the process survives
+    depends on what other libraries have done to the interpreter's limit.
+    """
+    depth = 0
+    for found in _STRUCTURE.finditer(text):
+        sign = found[0]
+        if sign in "[{":
+            depth += 1
+            if depth > limits.JSON_DEPTH:
+                raise LimitError("json.too-deep", f"more than {limits.JSON_DEPTH} levels")
+        elif sign in "]}":
+            depth -= 1

@@ -22,7 +22,7 @@ from typing import Any, Final, TypeAlias
 
 import cbor2
 
-from tallystick import limits
+from tallystick import jcs, limits
 from tallystick.body import Open, Readings
 from tallystick.errors import FormatError, LimitError
 from tallystick.record import Record
@@ -216,8 +216,10 @@ def from_json(data: bytes) -> Pack:
     """The pack in a document; `FormatError` (`senml.malformed`) or `LimitError` otherwise."""
     _check_length(data)
     try:
+        text = data.decode()
+        jcs.check_depth(text)
         value = json.loads(
-            data, parse_float=Decimal, parse_constant=_refuse, object_pairs_hook=_once
+            text, parse_float=Decimal, parse_constant=_refuse, object_pairs_hook=_once
         )
     except (ValueError, RecursionError) as error:
         raise FormatError("senml.malformed", f"not JSON: {error}") from error

@@ -87,7 +87,7 @@ def test_published_canonical_json(name: str) -> None:
         ("json.malformed", b'{"a": 1} {}'),
         ("json.malformed", b"[1]"),
         ("json.malformed", b""),
-        ("json.malformed", b'{"a":' * 50_000),
+        ("json.too-deep", b'{"a":' * 50_000),
         ("json.too-deep", b'{"a":' * 17 + b"1" + b"}" * 17),
         ("json.too-long", b'{"a": "' + b"x" * 2**18 + b'"}'),
     ],
