@@ -76,6 +76,11 @@ def cwt_python() -> Path:
     return part("cwt-venv/bin/python")
 
 
+def witness() -> list[str]:
+    """Argument list that starts `aics-witness`, a C2SP witness (tlog-witness) that others wrote."""
+    return [str(part("witness-venv/bin/python")), "-m", "aics_witness"]
+
+
 def free_port() -> int:
     """A TCP port that nobody listens on, on loopback, at this moment."""
     with socket.socket() as probe:

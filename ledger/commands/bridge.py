@@ -194,7 +194,7 @@ def evm(
     with ExitStack() as stack:
         stack.enter_context(place.ledger.locked())
         key, payer, ledger = place.ledger.key(), place.payer(), place.ledger.ledger()
-        link = Link(login, ledger)
+        link = Link.of_ledger(login, ledger)
         watch = stack.enter_context(Watch(login, ledger, ledgers))
         loop = Loop(
             place.ledger.database,
