@@ -44,7 +44,7 @@ from tallystick_gateway.store import DeviceLinks, Store
 from tools.fleet import Player, read_heard, write_boards
 from tools.parts import LOOPBACK, Broker
 
-__all__ = ["Faults", "FaultsError", "main"]
+__all__ = ["GATEWAY", "Faults", "FaultsError", "main", "signed_boards", "write_enrolment"]
 
 BOARDS: Final = 50
 RECORDS_A_KILL: Final = 6  # of each board
@@ -69,7 +69,7 @@ class Faults:
         self._errors = folder / "gateway.log"
         self._heard = folder / "heard.cbor"
         self._gateway: subprocess.Popen[bytes] | None = None
-        self._boards = _signed(boards, max(20, RECORDS_A_KILL * kills))
+        self._boards = signed_boards(boards, max(20, RECORDS_A_KILL * kills))
         self._shown: list[bytes] = []
         self._acked: dict[bytes, int] = {}
         self._roots: dict[int, bytes] = {}  # that acknowledgements named, by size
@@ -215,18 +215,7 @@ class Faults:
         subprocess.run(
             [*GATEWAY, "init", "--dir", self._data.path], check=True, capture_output=True
         )
-        devices = [
-            {
-                "id": key.public.kid.hex(),
-                "did": did_key(key.public),
-                "name": None,
-                "credential": None,
-            }
-            for key, _ in self._boards
-        ]
-        self._data.enrolment.write_text(
-            json.dumps({"version": 1, "grant": None, "devices": devices})
-        )
+        write_enrolment(self._data, [key for key, _ in self._boards])
         write_boards(
             self._folder / "records.cbor", [(key.public.kid, raws) for key, raws in self._boards]
         )
@@ -366,7 +355,7 @@ class Faults:
         return len({checkpoint.parse(raw).size for raw in filter(None, self._shown)})
 
 
-def _signed(boards: int, records: int) -> list[tuple[PrivateKey, list[bytes]]]:
+def signed_boards(boards: int, records: int) -> list[tuple[PrivateKey, list[bytes]]]:
     """What the boards will send."""
     made = []
     opened = Open(1, "1.0.0", bytes(16), 2, None, (Channel("temp", "Cel", -2),), 1000)
@@ -379,6 +368,15 @@ def _signed(boards: int, records: int) -> list[tuple[PrivateKey, list[bytes]]]:
             prev = record.parse(raws[-1]).id
         made.append((key, raws))
     return made
+
+
+def write_enrolment(folder: Folder, keys: list[PrivateKey]) -> None:
+    """Let these boards speak."""
+    devices = [
+        {"id": key.public.kid.hex(), "did": did_key(key.public), "name": None, "credential": None}
+        for key in keys
+    ]
+    folder.enrolment.write_text(json.dumps({"version": 1, "grant": None, "devices": devices}))
 
 
 def main() -> int:
