@@ -42,7 +42,7 @@ from tallystick.note import VerifierKey
 from tallystick_gateway.folder import Folder
 from tallystick_gateway.store import DeviceLinks, Store
 from tools.fleet import Player, read_heard, write_boards
-from tools.parts import LOOPBACK, Broker
+from tools.parts import LOOPBACK, Broker, BrokerError
 
 __all__ = ["GATEWAY", "Faults", "FaultsError", "main", "signed_boards", "write_enrolment"]
 
@@ -52,6 +52,7 @@ RATE: Final = 400.0  # records a second of all boards
 GATEWAY: Final = [sys.executable, "-m", "tallystick_gateway"]
 BROKER: Final = "max_inflight_messages 500\nmax_queued_messages 0\nautosave_on_changes false\nautosave_interval 1\n"
 _LAST_WAIT_S: Final = 300.0
+_BROKER_ATTEMPTS: Final = 5
 _UNLIMITED: Final = (resource.RLIM_INFINITY, resource.RLIM_INFINITY)
 
 
@@ -130,12 +131,10 @@ class Faults:
             self._start()
         elif what == "broker stop":
             self._broker.stop()
-            time.sleep(self._chance.uniform(0, 0.5))
-            self._broker.start()
+            self._broker_again()
         elif what == "broker kill":
             self._broker.kill()
-            time.sleep(self._chance.uniform(0, 0.5))
-            self._broker.start()
+            self._broker_again()
         elif what == "full disk":
             self._fill_disk()
         elif what == "frozen gateway" and self._gateway is not None:
@@ -143,6 +142,18 @@ class Faults:
         elif self._broker.pid is not None:
             self._freeze(self._broker.pid)
         self.counts[what] += what != "kill"
+
+    def _broker_again(self) -> None:
+        """Start it; a machine that is busy with something else may need more than one attempt."""
+        time.sleep(self._chance.uniform(0, 0.5))
+        for attempt in range(_BROKER_ATTEMPTS):
+            try:
+                self._broker.start()
+            except BrokerError:
+                if attempt == _BROKER_ATTEMPTS - 1:
+                    raise
+            else:
+                return
 
     def _kill(self) -> None:
         self._end(signal.SIGKILL)
