@@ -15,6 +15,7 @@ from tools.parts import (
     micropython64,
     micropython_lib,
     mosquitto,
+    promtool,
 )
 
 __all__ = [
@@ -30,4 +31,5 @@ __all__ = [
     "micropython64",
     "micropython_lib",
     "mosquitto",
+    "promtool",
 ]

@@ -64,6 +64,11 @@ _PASSWORD_BYTES: Final = 20
     help="Where mosquitto keeps what waits; its own user must be able to write there.",
 )
 @click.option(
+    "--seen-as",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Where mosquitto sees the folder of --out, if that is elsewhere: in a container.",
+)
+@click.option(
     "--prefix",
     "prefixes",
     multiple=True,
@@ -88,6 +93,7 @@ def command(
     port: int,
     local: str,
     state: Path,
+    seen_as: Path | None,
     prefixes: tuple[str, ...],
     renew: tuple[str, ...],
     owner: str | None,
@@ -115,12 +121,13 @@ def command(
     out = out.resolve()
     if hosts:
         certificate, private_key = orderly(lambda: _certificates(out, hosts))
+    seen = seen_as or out
     broker = Broker(
-        out,
+        seen,
         len(devices),
         port,
-        certificate.resolve() if certificate else None,
-        private_key.resolve() if private_key else None,
+        _seen(certificate, out, seen),
+        _seen(private_key, out, seen),
         None if local == "none" else console.address(local, "--local"),
         state,
     )
@@ -138,6 +145,14 @@ def command(
     if fresh:
         click.echo(f"hint: each password is a file in {str(out / 'logins')!r}", err=True)
     click.echo(str(out / "mosquitto.conf"))
+
+
+def _seen(path: Path | None, out: Path, seen: Path) -> Path | None:
+    """The path as mosquitto sees it."""
+    if path is None:
+        return None
+    path = path.resolve()
+    return seen / path.relative_to(out) if path.is_relative_to(out) else path
 
 
 def _ledger(line: str | None) -> str | None:
