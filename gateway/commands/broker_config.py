@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 import shutil
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
@@ -102,7 +103,9 @@ def command(
 
     \b
     tally-gateway broker-config --dir DIR --ledger VKEY --out /etc/mosquitto/tallystick --host gw.local
-    tally provision --login ID --login-password-file /etc/mosquitto/tallystick/logins/ID
+
+    Boards have their logins from `tally provision`: the enrolment holds the hashes. For a device without
+    one, and for gateway, ledger, engineer and dashboard, a password is made and lies in logins/.
 
     Run it again after each enrolment, then send mosquitto SIGHUP: passwords that were made stay, those
     of devices that are enrolled no more go. A file in logins/ may be deleted once it was used.
@@ -135,7 +138,15 @@ def command(
     for login in renew:
         if login not in names:
             raise Complaint(f"{login!r} is no login here", status=console.EXIT_USE)
-    fresh, gone = orderly(lambda: _logins(out, names, set(renew)))
+    given = {device.hex(): one.login for device, one in devices.items() if one.login is not None}
+    for login in renew:
+        if login in given:
+            raise Complaint(
+                f"the board has the password of {login!r} from its provisioning",
+                "tally provision gives it another",
+                console.EXIT_USE,
+            )
+    fresh, gone = orderly(lambda: _logins(out, names, given, set(renew)))
     orderly(lambda: write_whole(out / "acl", broker_files.access(roles).encode()))
     text = broker_files.configuration(broker)
     orderly(lambda: write_whole(out / "mosquitto.conf", text.encode()))
@@ -164,13 +175,21 @@ def _ledger(line: str | None) -> str | None:
         raise Complaint(f"--ledger: {error.detail}", error.hint, console.EXIT_USE) from error
 
 
-def _logins(out: Path, names: list[str], renew: set[str]) -> tuple[int, int]:
-    """Bring passwords and logins/ up to date; how many are new, how many went."""
+def _logins(
+    out: Path, names: list[str], given: Mapping[str, str], renew: set[str]
+) -> tuple[int, int]:
+    """Bring passwords and logins/ up to date; how many are new, how many went. `given` are the hashes
+    of the enrolment, whose passwords the boards have.
+    """
     file = out / "passwords"
     held = broker_files.passwords(file.read_text()) if file.exists() else {}
     hashes, fresh = {}, 0
     (out / "logins").mkdir(parents=True, exist_ok=True, mode=0o700)
     for name in names:
+        if name in given:
+            hashes[name] = given[name]
+            (out / "logins" / name).unlink(missing_ok=True)
+            continue
         if name in held and name not in renew:
             hashes[name] = held[name]
             continue
