@@ -15,6 +15,7 @@ from tools.parts import (
     micropython64,
     micropython_lib,
     mosquitto,
+    promtool,
     witness,
 )
 
@@ -32,4 +33,5 @@ __all__ = [
     "micropython_lib",
     "mosquitto",
     "witness",
+    "promtool",
 ]

@@ -66,6 +66,11 @@ def mosquitto() -> list[str]:
     return [str(part("bin/mosquitto"))]
 
 
+def promtool() -> list[str]:
+    """Argument list that starts Prometheus' own checker; append its arguments."""
+    return [str(part("bin/promtool"))]
+
+
 def chromium() -> Path:
     """The browser that tests drive: a script that starts it with its libraries and fonts."""
     return part("bin/chromium")

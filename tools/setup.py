@@ -113,6 +113,7 @@ def wrapper_present(name: str) -> Callable[[], bool]:
 
 STAGES = (
     Stage("mosquitto", wrapper_present("mosquitto"), programs.make_mosquitto),
+    Stage("promtool", wrapper_present("promtool"), programs.make_promtool),
     Stage("micropython, 64 bits", wrapper_present("micropython"), programs.make_micropython),
     Stage(
         "micropython, 32 bits",
