@@ -20,7 +20,15 @@ from tallystick_host.errors import UndoneError, UseError
 from tallystick_host.question import AtSeq, AtTime, Between, Question
 from tallystick_host.words import shown, shown_path
 
-__all__ = ["blocks", "from_folder", "from_gateway", "milestone", "signed_by_gateway", "statements"]
+__all__ = [
+    "blocks",
+    "devices",
+    "from_folder",
+    "from_gateway",
+    "milestone",
+    "signed_by_gateway",
+    "statements",
+]
 
 _GATEWAY: Final = "tallystick_gateway"
 
@@ -75,6 +83,11 @@ def _program(folder: Path, arguments: Sequence[str]) -> bytes:
             hint=shown(hint),
         )
     return done.stdout
+
+
+def devices(url: str, after: str) -> bytes:
+    """One answer of the gateway at `url`: JSON of the boards whose ids come after `after`."""
+    return _fetch(url, "v1/devices", {"after": after} if after else {}, limits.DEVICES_BYTES)
 
 
 def statements(url: str, id: str, start: int) -> bytes:

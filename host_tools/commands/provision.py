@@ -47,6 +47,16 @@ common_options = options.together(
         help="First line: the password. Else TALLY_WIFI_PASSWORD, else it is asked for.",
     ),
     click.option("--sensor", help="Module of the sensor, as in docs/sensors.md."),
+    click.option(
+        "--commands",
+        metavar="NAMES",
+        help="What the gateway may command the board: docs/boards.md; none: nothing.",
+    ),
+    click.option(
+        "--lock",
+        is_flag=True,
+        help="As the last step: no REPL, and a console that only answers questions.",
+    ),
     options.INTERVAL,
     options.BATCH,
     options.EXPIRES,
@@ -150,6 +160,8 @@ def _shared(given: Mapping[str, Any]) -> Wish:
         gateway_url=given["gateway_url"],
         valid_days=given["expires"],
         labels=given["labels"],
+        commands=given["commands"],
+        lock=given["lock"],
     )
 
 

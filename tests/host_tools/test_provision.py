@@ -84,6 +84,39 @@ def test_a_board_with_micropython_becomes_a_device(tally: Tally) -> None:
 
 
 @pytest.mark.usefixtures("micropython64")
+def test_a_board_is_locked_as_the_last_step(tally: Tally) -> None:
+    """Broken: somebody thinks that a board is locked, or locks it before it is a device, or finds no word of why."""
+    tally("init")
+    with bare.boards(tally.cwd, 1) as (board,):
+        ran = provision(tally, board, "--lock", "--commands", "explode")
+        assert (2, False) == (ran.status, (board.folder / "flash" / "main.py").exists())
+        assert "'explode' is no command of a gateway" in ran.err
+        ran = provision(tally, board, "--lock", "--commands", "report unlock", "--json")
+        assert 0 == ran.status, ran.err
+        facts = json.loads(ran.out)
+        assert "locked" == facts["changed"][-1]
+        assert any("only secure boot and flash encryption" in note for note in facts["notes"])
+        settings = json.loads((board.folder / "flash" / "config.json").read_text())
+        assert "report unlock" == settings["commands"]
+        argv = [sys.executable, "-m", "mpremote", "connect", str(board.port), "resume"]
+        reading = subprocess.run(
+            [*argv, "exec", "print(open('config.json').read())"],
+            capture_output=True,
+            timeout=60,
+            check=False,
+        )
+        assert reading.returncode != 0
+        assert b"broker" not in reading.stdout
+        ran = provision(tally, board, "--interval", "700")
+        assert 1 == ran.status
+        assert "is locked: nothing can be changed over this cable (provision.locked)" in ran.err
+        assert "hint: tally-gateway command ID unlock" in ran.err
+        # what it may still be asked
+        ran = tally("logs", "--port", str(board.port), "--seconds", "2")
+        assert (0, "Traceback" in ran.err) == (ran.status, False), ran.err
+
+
+@pytest.mark.usefixtures("micropython64")
 def test_what_no_gateway_has_is_saved_before_an_identity_is_erased(
     tally: Tally, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -160,7 +193,9 @@ def test_a_tray_of_boards_with_two_that_fail(tally: Tally) -> None:
         path = tally.write("tray.csv", "port,name,board\n" + "\n".join(lines) + "\n")
         common = ("--enrolment", "fleet.json", "--interval", "500", *BROKER)
         gateway = ("--gateway", GATEWAY)
+        start = time.monotonic()
         ran = tally("provision", "--tray", path, *common, *gateway)
+        print(f"a tray of {TRAY} boards: {time.monotonic() - start:.1f} s")
         assert 1 == ran.status
         assert "Traceback" not in ran.err
         rows = list(csv.DictReader(ran.out.splitlines()))
