@@ -22,7 +22,7 @@ from typing import Any, Final
 from tallystick import proof
 from tallystick.body import Rotate
 from tallystick.errors import TallystickError
-from tallystick_host import agent_files, enrol, files, label, source
+from tallystick_host import agent_files, board_trouble, enrol, files, label, source
 from tallystick_host.agent_files import AgentFiles
 from tallystick_host.authority import Authority
 from tallystick_host.boards import Board
@@ -39,6 +39,7 @@ from tallystick_host.words import shown, shown_path
 __all__ = ["Provisioned", "Wish", "check_commands", "provision"]
 
 RECORD_S: Final = 60.0  # until a record is signed and, with a gateway, in its log
+CONNECT_S: Final = 15.0  # until a board that signs has its first acknowledgement, or knows why not
 _PROBE_S: Final = 2.0  # for an agent that runs already
 _POLL_S: Final = 0.5
 COMMANDS: Final = (
@@ -294,8 +295,7 @@ def _look(wish: Wish, console: Console, done: Provisioned, stages: Stages) -> No
             newest = signed - 1 if newest is None else newest
             if wish.gateway_url is None:
                 done.record, done.looked_at = newest, "board"
-                if status.get("upto") is None:
-                    done.enrolled.notes.append("signed, and not acknowledged by a gateway yet")
+                _connected(console, done)
                 return
             if _at_gateway(wish.gateway_url, done, newest):
                 done.record, done.looked_at = newest, "gateway"
@@ -303,12 +303,30 @@ def _look(wish: Wish, console: Console, done: Provisioned, stages: Stages) -> No
         elif status.get("halted"):
             break
         time.sleep(_POLL_S)
-    why = status.get("halted") or status.get("link") or status.get("sensor") or status.get("state")
+    trouble = board_trouble.of(status)
     raise UndoneError(
-        f"enrolled, and no record of it was seen in {RECORD_S:.0f} s: the board says {shown(str(why))!r}",
+        f"enrolled, and no record of it was seen in {RECORD_S:.0f} s: {board_trouble.said(status)}",
         code="provision.record",
-        hint="tally doctor looks for the reason; repeating the command is harmless",
+        hint=trouble.remedy if trouble else "tally doctor looks for the reason",
     )
+
+
+def _connected(console: Console, done: Provisioned) -> None:
+    """Does the board reach its gateway? It has a moment to say so; a trouble that it names is told, with its remedy."""
+    deadline = time.monotonic() + CONNECT_S
+    while True:
+        status = console.facts("status")
+        if status.get("upto") is not None:
+            return
+        waits = status.get("link") is None and status.get("light") != "no grant"
+        if not waits or time.monotonic() > deadline:
+            break
+        time.sleep(_POLL_S)
+    trouble = board_trouble.of(status)
+    notes = done.enrolled.notes
+    notes.append(f"signed, and not acknowledged by a gateway yet: {board_trouble.said(status)}")
+    if trouble is not None:
+        notes.append(trouble.remedy)
 
 
 def _at_gateway(url: str, done: Provisioned, seq: int) -> bool:

@@ -119,20 +119,17 @@ def command(
         if given["port"] or given["virtual"] or given["name"]:
             raise UseError("with --tray, ports and names stand in its file")
         return _tray(home, tray_path, report_path, parallel, given, as_json)
+    wish = wish_of(given)
     who = Authority.load(home, given["enrolment_path"], given["gateway"])
-    done = provisioning.provision(wish_of(given), who, Stages())
+    done = provisioning.provision(wish, who, Stages())
     shown_result(done, as_json=as_json, qr=qr)
     return 0
 
 
 def wish_of(given: Mapping[str, Any]) -> Wish:
     """What the options ask for."""
-    options.one_board(given["port"], given["virtual"])
     board = None if given["board_id"] is None else boards.find(given["board_id"])
-    port = given["port"]
-    if port is not None:
-        fitting = [board] if board is not None and board.usb else boards.load_all()
-        port = ports.choose(port, fitting)
+    port = options.one_board(given["port"], given["virtual"], board)
     return replace(_shared(given), port=port, virtual=given["virtual"], board=board)
 
 

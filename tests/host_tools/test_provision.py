@@ -169,6 +169,50 @@ def test_a_copy_that_broke_off_goes_on(tally: Tally) -> None:
 
 
 @pytest.mark.usefixtures("micropython64")
+def test_a_board_that_is_pulled_out(tally: Tally) -> None:
+    """Broken: a cable that comes loose ends in mpremote's words or a traceback, and nobody dares to try again."""
+    tally("init")
+    with bare.boards(tally.cwd, 1) as (board,):
+        argv = [sys.executable, "-m", "tallystick_host", "provision", "--enrolment", "fleet.json"]
+        argv += ["--port", str(board.port), *BROKER, "--interval", "500", "--gateway", GATEWAY]
+        running = subprocess.Popen(
+            argv, cwd=tally.cwd, env=tally.environment(), stderr=subprocess.PIPE, text=True
+        )
+        deadline = time.monotonic() + 60
+        while len(list((board.folder / "flash").glob("tally/*.mpy"))) < 3:
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+        board.unplug()
+        _, said = running.communicate(timeout=60)
+        assert 5 == running.returncode, said
+        assert "Traceback" not in said
+        assert (
+            "hint: plug the board in again and repeat the command: it goes on where it was" in said
+        )
+        assert not (tally.cwd / "fleet.json").exists()
+
+
+@pytest.mark.usefixtures("micropython64")
+def test_a_board_that_cannot_get_in(tally: Tally) -> None:
+    """Broken: with a wrong Wi-Fi password, or without a broker, all looks well at the desk and the field stays silent."""
+    tally("init")
+    tally.write("password", PASSWORD)
+    wifi = ("--wifi", "Shed", "--wifi-password-file", "password")
+    with bare.boards(tally.cwd, 1) as (board,):
+        (board.folder / "world.json").write_text('{"password": "another one"}')
+        ran = provision(tally, board, "--json", *wifi)
+        assert 0 == ran.status, ran.err
+        said, remedy = json.loads(ran.out)["notes"]
+        assert "not acknowledged by a gateway yet: the board says 'no network'" in said
+        assert "it refuses the password" in said
+        assert "the Wi-Fi password is wrong: tally provision --wifi" in remedy
+        (board.folder / "world.json").write_text("{}")
+        notes = json.loads(provision(tally, board, "--json", *wifi).out)["notes"]
+        assert "the board says 'no broker': no connection, error 111" in notes[0]
+        assert "does the board reach the broker's address?" in notes[1]
+
+
+@pytest.mark.usefixtures("micropython64")
 def test_another_board_than_was_said(tally: Tally) -> None:
     """Broken: code for an Xtensa chip is put onto a RISC-V one."""
     tally("init")
