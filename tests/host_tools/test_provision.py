@@ -194,7 +194,7 @@ def test_a_board_that_is_pulled_out(tally: Tally) -> None:
 
 @pytest.mark.usefixtures("micropython64")
 def test_a_board_that_cannot_get_in(tally: Tally) -> None:
-    """Broken: with a wrong Wi-Fi password, or without a broker, all looks well at the desk and the field stays silent."""
+    """Broken: with a wrong Wi-Fi password, or without a broker, all looks well at the desk, and the field is silent."""
     tally("init")
     tally.write("password", PASSWORD)
     wifi = ("--wifi", "Shed", "--wifi-password-file", "password")
