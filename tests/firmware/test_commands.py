@@ -254,3 +254,23 @@ def test_a_locked_board(granted: Granted) -> None:
     board.wait("boots", boots + 1)
     board.ok("config")
     assert not board.info()["locked"]
+
+
+def test_in_the_heap_of_an_esp32(tmp_path: Path, broker: Broker) -> None:
+    """A command that a board has no memory for restarts it, for ever if the broker keeps the command."""
+    owner, signer = Signer(), Signer()
+    with VirtualBoard(tmp_path / "board", bits=32, heap="111k") as board:
+        public = board.provision(owner, signer, broker.port, interval_ms=2000)
+        with GatewayDouble(broker.port, public, signer) as double:
+            double.automatic = True
+            board.ok("run")
+            double.wait(3)
+            granted = Granted(owner, signer, board, double)
+            for counter in range(1, 4):
+                assert (
+                    counter == granted.send(granted.command("report", counter=counter))["counter"]
+                )
+            answer = granted.send(granted.command("resend", 0, counter=4))
+            double.wait(answer["seq"] + 1)
+            assert 4 == len(granted.said_in_chain())
+            assert board.running()

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import http.server
 import json
 import os
-import threading
 from pathlib import Path
 
 import pytest
@@ -15,6 +13,7 @@ from serial.tools.list_ports_common import ListPortInfo
 from tallystick_host import boards, cli, ports
 from tallystick_host.errors import UndoneError, UseError
 from tests.host_tools.conftest import Tally
+from tests.host_tools.mirror import Mirror
 
 ALL = boards.load_all()
 
@@ -137,41 +136,23 @@ def test_the_boards_that_are_known(tally: Tally) -> None:
     assert "is not the folder's name" in ran.err
 
 
-class Answers(http.server.ThreadingHTTPServer):
-    """A gateway's list of boards out of a script (a simulator): query -> body."""
-
-    def __init__(self, pages: dict[str, object]) -> None:
-        class Answer(http.server.BaseHTTPRequestHandler):
-            def do_GET(self) -> None:
-                body = json.dumps(pages[self.path]).encode()
-                self.send_response(200)
-                self.end_headers()
-                self.wfile.write(body)
-
-            def log_message(self, *args: object) -> None:
-                return
-
-        super().__init__(("127.0.0.1", 0), Answer)
-        threading.Thread(target=self.serve_forever, daemon=True).start()
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.server_port}"
-
-
 def entry(id: str, **facts: object) -> dict[str, object]:
     return {"id": id, "name": None, "enrolled": True, "last_seen": None, **facts}
+
+
+def page(listed: list[dict[str, object]], *, more: bool = False) -> bytes:
+    return json.dumps({"devices": listed, "more": more}).encode()
 
 
 def test_the_boards_of_a_gateway(tally: Tally) -> None:
     """Broken: an engineer cannot see from his desk which boards a gateway hears."""
     first = entry("0011223344556677", name="tank-7", last_seen=1_800_000_000)
     second = entry("8899aabbccddeeff", enrolled=False)
-    pages: dict[str, object] = {
-        "/v1/devices": {"devices": [first], "more": True},
-        f"/v1/devices?after={first['id']}": {"devices": [second], "more": False},
+    pages = {
+        "/v1/devices": page([first], more=True),
+        f"/v1/devices?after={first['id']}": page([second]),
     }
-    with Answers(pages) as gateway:
+    with Mirror(pages) as gateway:
         ran = tally("devices", "--gateway-url", gateway.url)
         assert 0 == ran.status, ran.err
         lines = [line.split() for line in ran.out.splitlines()[-2:]]
@@ -182,12 +163,11 @@ def test_the_boards_of_a_gateway(tally: Tally) -> None:
             for line in tally("devices", "--gateway-url", gateway.url, "--json").out.splitlines()
         ]
         assert [{"schema": 1, **first}, {"schema": 1, **second}] == told[-2:]
-        strange: list[object] = [[], {"devices": {}}, {"devices": [entry("x", enrolled=1)]}]
-        for page in strange:
-            pages["/v1/devices"] = page
+        for strange in (b"[]", b"<html>", b'{"devices": {}}', page([entry("x", enrolled=1)])):
+            pages["/v1/devices"] = strange
             ran = tally("devices", "--gateway-url", gateway.url)
             assert (5, "gives no list of boards (source.form)" in ran.err) == (ran.status, True)
-        pages["/v1/devices"] = {"devices": [], "more": True}
+        pages["/v1/devices"] = page([], more=True)
         ran = tally("devices", "--gateway-url", gateway.url)
         assert "the gateway knows no boards\nhint: tally provision" in ran.err
         gateway.shutdown()
