@@ -10,7 +10,7 @@ VENV := .venv/bin
 # Code that is type-checked under its package name: what runs on CPython. Firmware does not.
 CHECKED = $(patsubst %/.,%,$(wildcard .parts/packages/*/. tests/. tools/. bench/. demo/.))
 
-.PHONY: help setup ready demo test soak faults test-faults fuzz lint format bench size armv7 clean
+.PHONY: help setup ready demo test tray soak faults test-faults fuzz lint format bench size armv7 clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/\1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "make %-8s %s\n", $$1, $$2 }'
@@ -29,6 +29,9 @@ demo: ready ## one reading from a virtual board to a verdict, with everything re
 
 test: ready ## the whole suite; ARGS="tests/gateway -x" for a part of it
 	@$(VENV)/python -m pytest $(ARGS)
+
+tray: ready ## a tray of twenty virtual boards, two of them sabotaged, provisioned at once
+	@TALLY_TEST_TRAY=20 $(VENV)/python -m pytest tests/host_tools/test_provision.py -k tray_of_boards -s $(ARGS)
 
 soak: ready ## a board's hard week in an hour; ARGS="--seconds 600 --seed 3" for another one
 	@$(VENV)/python -m tools.soak $(ARGS)

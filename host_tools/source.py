@@ -25,6 +25,7 @@ __all__ = [
     "blocks",
     "confirmed",
     "cosigned",
+    "devices",
     "from_folder",
     "from_gateway",
     "milestone",
@@ -86,6 +87,11 @@ def _program(folder: Path, arguments: Sequence[str]) -> bytes:
             hint=shown(hint),
         )
     return done.stdout
+
+
+def devices(url: str, after: str) -> bytes:
+    """One answer of the gateway at `url`: JSON of the boards whose ids come after `after`."""
+    return _fetch(url, "v1/devices", {"after": after} if after else {}, limits.DEVICES_BYTES)
 
 
 def statements(url: str, id: str, start: int) -> bytes:
