@@ -10,7 +10,7 @@ VENV := .venv/bin
 # Code that is type-checked under its package name: what runs on CPython. Firmware does not.
 CHECKED = $(patsubst %/.,%,$(wildcard .parts/packages/*/. tests/. tools/. bench/. demo/.))
 
-.PHONY: help setup ready demo test soak lint format bench clean
+.PHONY: help setup ready demo test soak bridge lint format bench clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/\1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "make %-8s %s\n", $$1, $$2 }'
@@ -32,6 +32,10 @@ test: ready ## the whole suite; ARGS="tests/gateway -x" for a part of it
 
 soak: ready ## a board's hard week in an hour; ARGS="--seconds 600 --seed 3" for another one
 	@$(VENV)/python -m tools.soak $(ARGS)
+
+bridge: ready ## the bridge before real Conflux peers: ten partitions, and forty kills under load
+	@TALLY_BRIDGE_PARTITIONS=10 TALLY_BRIDGE_KILLS=40 $(VENV)/python -m pytest -o timeout=1800 \
+		tests/ledger/test_bridge.py tests/ledger/test_bridge_peers.py $(ARGS)
 
 lint: ready ## ruff (rules and format) and mypy --strict; changes nothing
 	$(VENV)/ruff check .
