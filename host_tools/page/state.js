@@ -2,7 +2,7 @@
 
 import { KIND } from "./body.js";
 import { TallyError } from "./errors.js";
-import { OPTIONAL, REQUIRABLE } from "./policy.js";
+import { OPTIONAL, REQUIRABLE, ledgerIn } from "./policy.js";
 
 // from the worst to the best
 const STATUSES = Object.entries({
@@ -23,6 +23,7 @@ export class Verification {
     this.checks = [{ code: "proof.format", result: "ok", detail: "" }];
     this.notes = [];
     this.warnings = [];
+    this.gaps = []; // {first, last, reason: the board's own word or null, event}
     this.notBefore = null;
     this.forked = []; // forks among links and records
     this.periods = [];
@@ -51,6 +52,16 @@ export class Verification {
     return codes.every((code) => this.outcome(code) === "ok");
   }
 
+  // When the board says that it took the first and the last reading, where its signatures are good.
+  claimed() {
+    const readings = this.proof.records.filter((one) => one.kind === KIND.readings);
+    if (!readings.length || this.outcome("record.signature") !== "ok") return null;
+    const last = readings.at(-1);
+    const tickMs = opensOf(this.proof).get(last.body.boot)?.body.tickMs ?? 0;
+    const ticks = last.body.steps.reduce((sum, step) => sum + step, 0);
+    return [readings[0].time, Math.floor(last.time + (ticks * tickMs) / 1000)];
+  }
+
   verdict() {
     const p = this.proof;
     const readings = p.records.filter((one) => one.kind === KIND.readings);
@@ -59,6 +70,9 @@ export class Verification {
       checks: this.checks,
       notes: this.notes,
       warnings: this.warnings,
+      gaps: this.gaps,
+      claimed: this.claimed(),
+      operator: p.anchor ? (ledgerIn(this.policy, p.anchor.milestone.ledger)?.operator ?? "") : "",
       proof: p,
       device: p.credential?.subject ?? null,
       issuer: p.credential?.issuer ?? null,

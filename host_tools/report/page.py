@@ -84,7 +84,7 @@ def _values(given: Given) -> dict[str, Any]:
         "proof": proof,
         "sentence": _sentence(verdict, given.name),
         "not_proven": sentence.not_proven(verdict),
-        "checks": [(one, titles().get(one.code, [one.code])[0]) for one in verdict.checks],
+        "checks": [(one, titles().get(one.code, one.code)) for one in verdict.checks],
         "bounds": _bounds(given),
         "chart": chart.chart(proof, verdict, bad),
         "strip": strip,
@@ -103,9 +103,9 @@ def _values(given: Given) -> dict[str, Any]:
 
 
 @lru_cache(maxsize=1)
-def titles() -> Mapping[str, list[str]]:
-    """Each check in words, as the page has them: title, meaning."""
-    found: Mapping[str, list[str]] = json.loads((PAGE_FOLDER / "checks.json").read_text())
+def titles() -> Mapping[str, str]:
+    """Each check in words, as the page has them."""
+    found: Mapping[str, str] = json.loads((PAGE_FOLDER / "checks.json").read_text())
     return found
 
 

@@ -61,6 +61,7 @@ def said(verdict: Verdict) -> dict[str, Any]:
         "checks": [[one.code, str(one.result)] for one in verdict.checks],
         "window": [verdict.not_before, verdict.not_after],
         "span": [verdict.first, verdict.last, verdict.readings],
+        "warnings": list(verdict.warnings),
     }
 
 

@@ -15,6 +15,7 @@ const { TallyError } = await load("errors");
 const { verifyProof } = await load("verify");
 const { parsePolicy, policyOf } = await load("policy");
 const { parsers } = await load("parsers");
+const { notProven, sentenceOf } = await load("words");
 
 for await (const line of createInterface({ input: process.stdin })) {
   const asked = JSON.parse(line);
@@ -30,6 +31,9 @@ async function answer(asked) {
     checks: verdict.checks.map((check) => [check.code, check.result]),
     details: verdict.checks.map((check) => check.detail),
     notes: verdict.notes,
+    warnings: verdict.warnings,
+    sentence: sentenceOf(verdict),
+    open: notProven(verdict),
     window: [verdict.notBefore ?? null, verdict.notAfter ?? null],
     span: [verdict.first ?? null, verdict.last ?? null, verdict.readings ?? 0],
   };
