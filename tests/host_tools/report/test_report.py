@@ -244,3 +244,12 @@ def test_looks(
     page = browser.open(file, screen=screen, dark=dark)
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
     browser.picture(page, name, whole=True)
+
+
+def test_the_command_writes_the_page_of_the_docs(tally: Tally) -> None:
+    """Who has installed the command and no source could not hand out the page."""
+    made = tally("page")
+    assert (0, "verify.html\n", "") == (made.status, made.out, made.err)
+    assert PAGE.read_bytes() == (tally.cwd / "verify.html").read_bytes()
+    assert 2 == tally("page").status
+    assert 0 == tally("page", "--force").status
