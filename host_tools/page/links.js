@@ -19,7 +19,8 @@ export async function checkChain(v, firstKey) {
   const turns = new Set(walk.filter((one) => one.kind === KIND.rotate).map((one) => one.seq + 1));
   state.periods.push(...v.periods.filter((one) => one.start > start && !turns.has(one.start)));
   const [refused, forked, disowned, admitted] = [[], [], [], []];
-  for (const one of walk) {
+  for (const [i, one] of walk.entries()) {
+    await v.progress("chain", i, walk.length);
     const wrong = await failure(async () => {
       const found = await state.admit(one);
       if (found.result === "fork") forked.push(`seq ${one.seq}: ${found.detail}`);

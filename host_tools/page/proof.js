@@ -1,6 +1,7 @@
 // The proof file taken apart (docs/format.md, section 11). Nothing is verified here.
 
 import { decodeCbor, isBytes, isInt } from "./cbor.js";
+import { inBatches } from "./batches.js";
 import { BLOCK, hashes, parseConfirmed, parseMilestone } from "./block.js";
 import { KIND } from "./body.js";
 import { parseCredential } from "./credential.js";
@@ -107,11 +108,8 @@ async function one(raws, read) {
 }
 
 async function chainRecords(raws, progress = () => {}) {
-  const records = [];
-  for (const raw of raws) {
-    records.push(await parseRecord(raw));
-    progress("reading", records.length, raws.length);
-  }
+  const read = (done, all) => progress("reading", done, all);
+  const records = await inBatches(raws, parseRecord, read);
   for (let i = 1; i < records.length; i++) {
     if (records[i].seq <= records[i - 1].seq) {
       throw new TallyError("proof.order", `seq ${records[i].seq} after ${records[i - 1].seq}`);

@@ -13,7 +13,8 @@ const STATUSES = Object.entries({
 });
 
 export class Verification {
-  // `options`: {progress(what, done, all), now: Unix seconds or null, heads: [{seq, id}] that are known}
+  // `options`: progress(what, done, all) is called on the way and waited for; now: Unix seconds, for a policy that
+  // limits the age of the anchor; heads: later records of the device that are known, [{seq, id, source}].
   constructor(proof, policy, options) {
     this.proof = proof;
     this.policy = policy;

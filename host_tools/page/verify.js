@@ -6,7 +6,7 @@ import { checkCredential, checkDeviceKeys } from "./device.js";
 import { TallyError } from "./errors.js";
 import { checkAnchor, checkWitnesses } from "./ledger.js";
 import { checkChain, checkForks } from "./links.js";
-import { checkLog } from "./log.js";
+import { checkCheckpoint, checkInclusion } from "./log.js";
 import { parseProof } from "./proof.js";
 import { checkOpens, checkSignatures } from "./signatures.js";
 import { checkStatements, checkStatusLists } from "./standing.js";
@@ -43,7 +43,8 @@ export async function verifyProof(data, policy, options = {}) {
     checkTail(v);
   }
   // 7. and 8. the log
-  await checkLog(v);
+  await checkInclusion(v);
+  await checkCheckpoint(v);
   // 9. the ledger
   await checkAnchor(v);
   await checkWitnesses(v);
