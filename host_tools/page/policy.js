@@ -33,16 +33,21 @@ export async function parsePolicy(bytes) {
 // The policy that a decoded table means.
 export async function policyOf(given) {
   // stops a misspelt table from silently trusting less, or requiring less, than its author meant
-  known(given, ["version", "issuers", "gateways", "ledgers", "witnesses", "require"], "the policy");
+  known(given, ["version", "issuers", "gateways", "ledgers", "bridges", "witnesses", "require"], "the policy");
   if (given.version !== 1) throw new TallyError("policy.version", "version is not 1");
   const require = given.require ?? Object.create(null);
   known(require, ["checks", "witnesses", "boards", "agents", "anchor_age"], "[require]");
   const witnesses = await entries(given, "witnesses", witnessOf);
+  // witnesses and ledgers come first: a quorum and a bridge are held against them
+  const ledgers = await entries(given, "ledgers", ledgerOf);
+  const issuers = await entries(given, "issuers", issuerOf);
+  const gateways = await entries(given, "gateways", gatewayOf);
   return {
     witnesses,
-    issuers: await entries(given, "issuers", issuerOf),
-    gateways: await entries(given, "gateways", gatewayOf),
-    ledgers: await entries(given, "ledgers", ledgerOf),
+    issuers,
+    gateways,
+    ledgers,
+    bridges: await bridgesOf(given, ledgers),
     required: requiredOf(require.checks ?? [...REQUIRABLE]),
     quorum: quorumOf(require.witnesses ?? 0, witnesses.length),
     boards: strings(require, "boards", /^[A-Za-z0-9._-]{1,32}$/),
@@ -60,7 +65,12 @@ export function gatewayIn(policy, origin) {
 }
 
 export function ledgerIn(policy, ledger) {
-  return policy.ledgers.find((one) => one.ledger === ledger) ?? null;
+  return [...policy.ledgers, ...policy.bridges].find((one) => one.ledger === ledger) ?? null;
+}
+
+// The same if its anchors need a transaction on another ledger.
+export function bridgeIn(policy, ledger) {
+  return policy.bridges.find((one) => one.ledger === ledger) ?? null;
 }
 
 // What the tables [[name]] mean, each under another name.
@@ -104,8 +114,8 @@ async function issuerOf(given, where) {
   return { did, key, name: string(given, "name", where) };
 }
 
-async function logOf(given, where, parse = parseVerifierKey) {
-  known(given, ["vkey", "name", "operator"], where);
+async function logOf(given, where, parse = parseVerifierKey, more = []) {
+  known(given, ["vkey", "name", "operator", ...more], where);
   const line = string(given, "vkey", where);
   const vkey = await otherCode("policy.vkey", where, () => parse(line));
   return { vkey, name: string(given, "name", where), operator: string(given, "operator", where) };
@@ -123,11 +133,41 @@ async function gatewayOf(given, where) {
   return log;
 }
 
-async function ledgerOf(given, where) {
-  const log = await logOf(given, where);
+async function ledgerOf(given, where, more = []) {
+  const log = await logOf(given, where, parseVerifierKey, more);
   const match = LEDGER_NAME.exec(log.vkey.name);
   if (!match) throw new TallyError("policy.vkey", `${where}: not a ledger's name`);
   return { ...log, ledger: match[1] };
+}
+
+async function bridgesOf(given, ledgers) {
+  const bridges = await entries(given, "bridges", bridgeOf);
+  const names = new Set(ledgers.map((one) => one.vkey.name));
+  // stops the entry that asks for less from being the one that counts
+  for (const one of bridges) {
+    if (names.has(one.vkey.name)) {
+      throw new TallyError("policy.bridge", `${one.vkey.name} stands under ledgers and under bridges`);
+    }
+  }
+  return bridges;
+}
+
+async function bridgeOf(given, where) {
+  const log = await ledgerOf(given, where, ["account", "state", "depth"]);
+  const account = string(given, "account", where).trim();
+  const match = /^eip155:([0-9]{1,19}):0x[0-9a-fA-F]{40}$/.exec(account);
+  const chain = match ? BigInt(match[1]) : 0n;
+  if (chain < 1n || chain > BigInt(Number.MAX_SAFE_INTEGER)) {
+    throw new TallyError("policy.bridge", `${where}: account is not eip155:<chain>:0x<40 hex digits>`);
+  }
+  const { state = "safe", depth = 0 } = given;
+  if (!["executed", "safe", "final"].includes(state)) {
+    throw new TallyError("policy.bridge", `${where}: state is not executed, safe or final`);
+  }
+  if (typeof depth !== "number" || depth < 0 || depth > LIMITS.depth) {
+    throw new TallyError("policy.bridge", `${where}: depth is no number of blocks`);
+  }
+  return { ...log, account: `eip155:${chain}:${account.split(":")[2].toLowerCase()}`, state, depth };
 }
 
 async function otherCode(code, where, work) {

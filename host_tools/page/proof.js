@@ -11,6 +11,7 @@ import { LIMITS } from "./limits.js";
 import { parseCheckpoint } from "./note.js";
 import { parseRecord } from "./record.js";
 import { parseStatement } from "./statement.js";
+import { parseTransaction } from "./transaction.js";
 
 const PART = Object.freeze({
   record: 1,
@@ -19,6 +20,7 @@ const PART = Object.freeze({
   inclusion: 4,
   checkpoint: 5,
   anchor: 6,
+  transaction: 7,
   credential: 8,
   statement: 9,
   link: 10,
@@ -27,7 +29,7 @@ const PART = Object.freeze({
   cosigned: 13,
   shared: 14,
 });
-const AT_MOST_ONE = ["checkpoint", "anchor", "credential", "before", "cosigned", "shared"];
+const AT_MOST_ONE = ["checkpoint", "anchor", "transaction", "credential", "before", "cosigned", "shared"];
 
 export async function parseProof(data, progress = () => {}) {
   if (data.length > LIMITS.proof) {
@@ -47,7 +49,11 @@ export async function parseProof(data, progress = () => {}) {
   if (inclusions.length && inclusions.length !== records.length) {
     throw new TallyError("proof.inclusions", `${inclusions.length} inclusions for ${records.length} records`);
   }
-  const anchor = await one(parts.get(PART.anchor), parseConfirmed);
+  const anchor = await one(parts.get(PART.anchor), bareConfirmed);
+  const transaction = await one(parts.get(PART.transaction), parseTransaction);
+  if (transaction && !anchor) {
+    throw new TallyError("proof.transaction", "a transaction without the anchor it carries");
+  }
   const bare = await one(parts.get(PART.checkpoint), parseCheckpoint);
   if ((anchor === null) === (bare === null)) {
     throw new TallyError("proof.checkpoint", "a checkpoint, or an anchor that carries it: one of them");
@@ -67,6 +73,7 @@ export async function parseProof(data, progress = () => {}) {
     records,
     inclusions,
     anchor,
+    transaction,
     cosigned,
     shared,
     opens: await ofKind(parts.get(PART.open), KIND.open),
@@ -142,6 +149,15 @@ function inclusionOf(raw) {
   return { index: uint(value[0], "index", LIMITS.treeSize), path: hashes(value[1], "path") };
 }
 
+async function bareConfirmed(raw) {
+  const confirmed = await parseConfirmed(raw);
+  // one place for it, so that one proof has one spelling
+  if (confirmed.transaction) {
+    throw new TallyError("proof.transaction", "the transaction stands in part 7 and nowhere else");
+  }
+  return confirmed;
+}
+
 async function cosignedOf(raw) {
   const value = decodeCbor(raw);
   if (!Array.isArray(value) || value.length !== 2 || !isBytes(value[0])) {
@@ -166,7 +182,7 @@ function sharedOf(raw) {
 async function statementsOf(raws) {
   const found = [];
   for (const raw of raws) {
-    const confirmed = await parseConfirmed(raw);
+    const confirmed = await bareConfirmed(raw);
     if (confirmed.block.kind !== BLOCK.statement) {
       throw new TallyError("proof.statement", "the block carries no statement");
     }

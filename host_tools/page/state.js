@@ -26,6 +26,7 @@ export class Verification {
     this.warnings = [];
     this.gaps = []; // {first, last, reason: the board's own word or null, event}
     this.notBefore = null;
+    this.bridged = null; // {result, detail} of the transaction, if the policy wants the anchor on another ledger
     this.forked = []; // forks among links and records
     this.periods = [];
     this.keys = new Map(); // kid to key
@@ -49,6 +50,7 @@ export class Verification {
 
   // Is every record tied to the milestone of a trusted ledger?
   anchored() {
+    if (this.bridged && this.bridged.result !== "ok") return false;
     const codes = ["log.inclusion", "ledger.inclusion", "ledger.milestone"];
     return codes.every((code) => this.outcome(code) === "ok");
   }
@@ -90,8 +92,13 @@ export class Verification {
 
 // The worst of the checks in one word.
 export function statusOf(checks) {
-  const worst = STATUSES.find(([result]) => checks.some((check) => check.result === result));
+  const worst = STATUSES.find(([result]) => checks.some((one) => countsAs(one) === result));
   return worst ? worst[1] : "VERIFIED";
+}
+
+// What the verdict makes of a check: one that it hangs on leaves it undecided when it is skipped.
+export function countsAs(check) {
+  return check.needed && check.result === "skipped" ? "undecided" : check.result;
 }
 
 // The TallyError of `work`, null if there was none.

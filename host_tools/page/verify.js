@@ -2,6 +2,7 @@
 // the file and a policy and nothing else: no network, no clock. A check that could not be made says so.
 
 import { checkAgents, checkAnchorAge, checkBoard, checkTail } from "./asked.js";
+import { checkTransaction, lookAtBridge } from "./bridge.js";
 import { checkCredential, checkDeviceKeys } from "./device.js";
 import { TallyError } from "./errors.js";
 import { checkAnchor, checkWitnesses } from "./ledger.js";
@@ -30,6 +31,7 @@ export async function verifyProof(data, policy, options = {}) {
     v.add("device.credential", "undecided", "no credential in the file");
     return v.verdict();
   }
+  await lookAtBridge(v);
   const firstKey = proof.credential.deviceKey;
   // 2. and 3. whose record is it, and with which keys that device signs
   await checkCredential(v);
@@ -48,6 +50,7 @@ export async function verifyProof(data, policy, options = {}) {
   // 9. the ledger
   await checkAnchor(v);
   await checkWitnesses(v);
+  checkTransaction(v);
   // 10. the standing of the device
   await checkStatements(v, firstKey);
   checkStatusLists(v);

@@ -1,6 +1,7 @@
 // How facts are written for people: times, numbers, a verdict in one sentence.
 
 import { CLOCK_UNSET_BELOW } from "./record.js";
+import { countsAs } from "./state.js";
 
 const LAST_MS = 253_402_300_799_999; // the end of the year 9999, where RFC 3339 ends
 const REASON = { TAMPERED: "failed", UNDECIDED: "undecided", UNTRUSTED: "untrusted" };
@@ -43,7 +44,7 @@ export function sentenceOf(verdict) {
   const what = whatIs(verdict);
   if (verdict.status === "VERIFIED") return `${what} ${goodOf(verdict)}`;
   if (verdict.status === "PENDING") return `${what} ${goodOf(verdict)}; no ledger confirms it yet`;
-  const check = verdict.checks.find((one) => one.result === REASON[verdict.status]);
+  const check = verdict.checks.find((one) => countsAs(one) === REASON[verdict.status]);
   const reason = check.detail ? `${check.code}: ${check.detail}` : check.code;
   if (verdict.status === "TAMPERED") return `something was changed: ${reason}`;
   if (verdict.status === "UNTRUSTED") return `${what}: signatures and hashes fit, but ${reason}`;

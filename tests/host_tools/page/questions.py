@@ -78,6 +78,13 @@ def toml(policy: Policy) -> str:
         for log in logs:
             lines += [f"[[{table}]]", f"vkey = {json.dumps(str(log.vkey))}"]
             lines += [f"name = {json.dumps(log.name)}", f"operator = {json.dumps(log.operator)}"]
+    for bridge in policy.bridges:
+        lines += [
+            "[[bridges]]",
+            f"vkey = {json.dumps(str(bridge.vkey))}",
+            f"depth = {bridge.depth}",
+        ]
+        lines += [f'account = "{bridge.account}"', f'state = "{bridge.state}"']
     lines += ["[require]", f"checks = {json.dumps(list(policy.required))}"]
     lines += [f"witnesses = {policy.quorum}"] if policy.quorum else []
     lines += [f"boards = {json.dumps(list(policy.boards))}"] if policy.boards else []
