@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from tallystick import record
 from tallystick.body import (
     Beacon,
@@ -66,7 +64,7 @@ class Board:
         self, milestone: MilestoneRef | None = None, checkpoint: CheckpointRef | None = None
     ) -> Record:
         """An `open` record."""
-        return self.sign(replace(OPEN, milestone=milestone, checkpoint=checkpoint))
+        return self.sign(OPEN.replace(milestone=milestone, checkpoint=checkpoint))
 
     def read(self, *values: int) -> Record:
         """Readings, one a second."""
