@@ -94,9 +94,10 @@ def parse(raw: bytes) -> Receipt:
     if len(raw) > limits.SIGNED_BYTES:
         raise LimitError("cose-receipt.shape", f"{len(raw)} bytes")
     whole = _decoded(raw)
-    if not isinstance(whole, cbor2.CBORTag) or whole.tag != _SIGN1 or len(whole.value) != 4:
+    parts = whole.value if isinstance(whole, cbor2.CBORTag) and whole.tag == _SIGN1 else None
+    if not isinstance(parts, list | tuple) or len(parts) != 4:
         raise FormatError("cose-receipt.shape", "not a tagged COSE_Sign1")
-    protected, unprotected, payload, signature = whole.value
+    protected, unprotected, payload, signature = parts
     if payload is not None or not isinstance(protected, bytes) or not isinstance(signature, bytes):
         raise FormatError("cose-receipt.shape", "the payload of a receipt is detached")
     header = _decoded(protected)
@@ -148,11 +149,11 @@ def _inclusion(unprotected: Any) -> tuple[int, int, tuple[bytes, ...]]:
     if not isinstance(found, list | tuple) or len(found) != 1 or not isinstance(found[0], bytes):
         raise FormatError("cose-receipt.proof", "a receipt holds one inclusion proof")
     value = _decoded(found[0])
-    if not isinstance(value, list) or len(value) != 3:
+    if not isinstance(value, list | tuple) or len(value) != 3:
         raise FormatError("cose-receipt.proof", "an inclusion proof is [size, index, path]")
     size, index, path = value
     good = is_int(size) and is_int(index) and 0 <= index < size <= limits.TREE_SIZE
-    if not good or not isinstance(path, list) or not 1 <= len(path) <= 63:
+    if not good or not isinstance(path, list | tuple) or not 1 <= len(path) <= 63:
         raise FormatError("cose-receipt.proof", "an inclusion proof is [size, index, path]")
     if not all(isinstance(one, bytes) and len(one) == merkle.HASH_BYTES for one in path):
         raise FormatError("cose-receipt.proof", "a hash has 32 bytes")

@@ -18,7 +18,7 @@ from tallystick import limits, merkle
 from tallystick.errors import PathError
 from tallystick.merkle import HASH_BYTES, Subtree, node_hash
 
-__all__ = ["prove", "verify"]
+__all__ = ["path", "prove", "verify"]
 
 
 def prove(indices: Sequence[int], size: int, subtree: Subtree) -> list[bytes]:
@@ -71,3 +71,34 @@ def verify(leaves: Mapping[int, bytes], size: int, hashes: Sequence[bytes], root
         raise PathError("merkle.path-length", "hashes are left over")
     if found != root:
         raise PathError("merkle.root", "the records do not lead to the root")
+
+
+def path(
+    index: int, leaves: Mapping[int, bytes], size: int, hashes: Sequence[bytes]
+) -> list[bytes]:
+    """The inclusion path of leaf `index` alone (RFC 9162, 2.1.3), out of a proof for many. `leaves` are the leaf hashes
+    of them all, by index. `PathError` if `hashes` are too few; whether they lead to the root is another question.
+    """
+    if not 0 < size <= limits.TREE_SIZE or index not in leaves or max(leaves) >= size:
+        raise PathError("merkle.index", f"leaf {index} is none of these in a tree of {size}")
+    order = sorted(leaves)
+    left = iter(hashes)
+    siblings: list[bytes] = []
+
+    def over(start: int, end: int) -> bytes:
+        first, last = bisect_left(order, start), bisect_left(order, end)
+        if first == last:
+            try:
+                return next(left)
+            except StopIteration:
+                raise PathError("merkle.path-length", "hashes are missing") from None
+        if end - start == 1:
+            return leaves[start]
+        middle = start + merkle.split(end - start)
+        below, above = over(start, middle), over(middle, end)
+        if start <= index < end:
+            siblings.append(above if index < middle else below)
+        return node_hash(below, above)
+
+    over(0, size)
+    return siblings

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 
-from tallystick import credential, did, proof
+from tallystick import credential, did, merkle, proof, shared_inclusion
 from tallystick.body import Channel, EventCode, Readings
 from tallystick.record import Record
 from tallystick.statement import StatementKind
@@ -107,6 +107,17 @@ class ColdRoom:
         parts = self.world.parts(records, anchor=self.world.anchors[0])
         bounds = {"links": [self.beacon.raw], "before": self.before.block.raw}
         return proof.build(**{**parts, **bounds})
+
+    def shared(self) -> bytes:
+        """The whole day again, with one inclusion for all records."""
+        log = self.world.log
+        records = [one for one in self.device.records if one.seq >= self.beacon.seq]
+        indices = [log.entries.index(one.raw) for one in records]
+        leaves = log.leaves()
+        hashes = shared_inclusion.prove(
+            indices, len(leaves), lambda start, end: merkle.root(leaves[start:end])
+        )
+        return self.world.prove(records, inclusions=[], shared=(indices, hashes))
 
     def pending(self) -> bytes:
         """The last hours, before an anchor came."""

@@ -17,6 +17,7 @@ from tallystick.verdict import Status, Verdict
 from tallystick_host import files, policy_file, source, tables, terminal
 from tallystick_host.errors import UndoneError, UseError
 from tallystick_host.home import Home
+from tallystick_host.places import place
 from tallystick_host.verified import verified
 from tallystick_host.words import shown_path
 
@@ -142,9 +143,9 @@ def _written(
 
 def _tlog_proof(proof: Proof, seq: int | None) -> bytes:
     number = _number(proof, seq)
-    if proof.checkpoint is None or number >= len(proof.inclusions):
+    inclusion = place(proof, number)
+    if proof.checkpoint is None or inclusion is None:
         raise UndoneError("the file holds no path into the log", code="log.inclusion")
-    inclusion = proof.inclusions[number]
     return tlog_proof.text(
         proof.records[number].raw, inclusion.index, inclusion.path, proof.checkpoint.raw
     )

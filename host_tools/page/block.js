@@ -7,6 +7,7 @@ import { EvidenceError, TallyError } from "./errors.js";
 import { octets, textField, uint } from "./fields.js";
 import { LIMITS } from "./limits.js";
 import { leafHash, verifyInclusion } from "./merkle.js";
+import { transactionOf } from "./transaction.js";
 
 export const BLOCK = Object.freeze({ genesis: 0, milestone: 1, anchor: 2, statement: 3 });
 
@@ -64,13 +65,13 @@ export async function parseMilestone(raw) {
   return milestone;
 }
 
-// [block, position, path, milestone]
+// [block, position, path, milestone, ? transaction]
 export async function parseConfirmed(raw) {
   const value = decodeCbor(raw, LIMITS.receipt);
-  if (!Array.isArray(value) || value.length !== 4) {
+  if (!Array.isArray(value) || (value.length !== 4 && value.length !== 5)) {
     throw new TallyError("confirmed.shape", "not [block, position, path, milestone]");
   }
-  const [block, position, path, milestone] = value;
+  const [block, position, path, milestone, ...rest] = value;
   if (!isBytes(block) || !isBytes(milestone)) {
     throw new TallyError("confirmed.shape", "block and milestone are byte strings");
   }
@@ -79,6 +80,7 @@ export async function parseConfirmed(raw) {
     position: uint(position, "position", LIMITS.treeSize),
     path: hashes(path, "path"),
     milestone: await parseMilestone(milestone),
+    transaction: rest.length ? transactionOf(rest[0]) : null,
   };
 }
 

@@ -100,7 +100,9 @@ class Reader {
     for (let i = 0; i < count; i++) {
       const from = this.at;
       const key = this.item(depth + 1);
-      const named = isInt(key) ? `i${key}` : typeof key === "string" ? `t${key}` : hex(this.data.subarray(from, this.at));
+      // what is one key in two spellings is a key that stands twice
+      const spelt = hex(this.data.subarray(from, this.at));
+      const named = isInt(key) || typeof key === "string" ? `${typeof key === "string"} ${key}` : spelt;
       if (seen.has(named)) malformed("a key stands twice");
       seen.add(named);
       out.set(key, this.item(depth + 1));

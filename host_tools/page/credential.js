@@ -9,7 +9,16 @@ import { octets, uint } from "./fields.js";
 import { ED25519, ESP256, PublicKey } from "./keys.js";
 import { LIMITS } from "./limits.js";
 
-const CLAIM = { issuer: 1, subject: 2, expires: 4, notBefore: 5, confirmation: 8, role: -65537, status: -65538, board: -65539 };
+const CLAIM = {
+  issuer: 1,
+  subject: 2,
+  expires: 4,
+  notBefore: 5,
+  confirmation: 8,
+  role: -65537,
+  status: -65538,
+  board: -65539,
+};
 const KNOWN = new Set(Object.values(CLAIM));
 export const INSPECTOR = "inspector";
 

@@ -35,5 +35,8 @@ export const LIMITS = Object.freeze({
   parts: 1_000_000,
   policy: 2 ** 20,
   report: 512 * 2 ** 20, // a report with its proof in base64
+  transaction: 8_192, // part 7: a transaction and a consistency path
+  transactionRaw: 512,
+  depth: 1_000_000, // blocks that a policy may ask for on top
   receipt: 2 * 32_768 + 8_192,
 });

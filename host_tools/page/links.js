@@ -1,7 +1,8 @@
 // Step 6: the chain, its gaps and its forks.
 
-import { KIND } from "./body.js";
+import { EVENT, KIND } from "./body.js";
 import { Chain } from "./chain.js";
+import { givesUp } from "./record.js";
 import { isGood } from "./signatures.js";
 import { failure, some } from "./state.js";
 
@@ -17,11 +18,13 @@ export async function checkChain(v, firstKey) {
   const state = new Chain(firstKey, start, v.periods.filter((one) => one.start <= start));
   const turns = new Set(walk.filter((one) => one.kind === KIND.rotate).map((one) => one.seq + 1));
   state.periods.push(...v.periods.filter((one) => one.start > start && !turns.has(one.start)));
-  const [refused, forked, disowned] = [[], [], []];
-  for (const one of walk) {
+  const [refused, forked, disowned, admitted] = [[], [], [], []];
+  for (const [i, one] of walk.entries()) {
+    await v.progress("chain", i, walk.length);
     const wrong = await failure(async () => {
       const found = await state.admit(one);
       if (found.result === "fork") forked.push(`seq ${one.seq}: ${found.detail}`);
+      if (found.result === "admitted") admitted.push(one);
       if (found.result === "disowned") disowned.push(`seq ${one.seq}`);
     });
     if (wrong) refused.push(`seq ${one.seq}: ${wrong.detail}`);
@@ -32,16 +35,45 @@ export async function checkChain(v, firstKey) {
     v.forked.push(...forked);
   } else v.add("chain.link", "ok", linked(walk));
   if (disowned.length) v.add("chain.disowned", "untrusted", some(disowned));
-  addGaps(v, state);
+  addGaps(v, state, admitted);
 }
 
-function addGaps(v, state) {
-  const named = (holes) => holes.slice(0, 8).map(span).join(", ");
-  if (state.missing.length) {
-    v.add("chain.gap", "undecided", `missing, and no event explains it: ${named(state.missing)}`);
-  } else if (state.givenUp.length) {
-    v.add("chain.gap", "ok", `missing, and the board says so itself: ${named(state.givenUp)}`);
+// What is missing between the first and the last record, and whether the board says why.
+function addGaps(v, state, admitted) {
+  const events = admitted.filter((one) => givesUp(one));
+  const told = state.givenUp.flatMap((hole) => toldGaps(hole, events));
+  const untold = state.missing.map(([start, stop]) => ({ first: start, last: stop - 1, reason: null }));
+  v.gaps = [...told, ...untold].sort((a, b) => a.first - b.first);
+  if (untold.length) {
+    const records = untold.reduce((sum, gap) => sum + gap.last - gap.first + 1, 0);
+    const holes = untold.slice(0, 8).map(span).join(", ");
+    const detail = `missing, and no event explains it: ${holes} (${records} record(s) left out by somebody)`;
+    v.add("chain.gap", "undecided", detail);
+  } else if (told.length) {
+    const holes = told.slice(0, 8).map((gap) => `${span(gap)} ${gap.reason} (event ${gap.event})`);
+    v.add("chain.gap", "ok", `missing, and the board says so itself: ${holes.join(", ")}`);
   } else v.add("chain.gap", "ok", "none");
+}
+
+// The gaps in a hole [start, stop), each with the first event that gives it up.
+function toldGaps(hole, events) {
+  const gaps = [];
+  let left = [hole];
+  for (const one of events) {
+    const [from, to] = givesUp(one);
+    const reason = one.body.code === EVENT.pruned ? "pruned" : "dropped";
+    for (const [start, stop] of left) {
+      const [first, last] = [Math.max(start, from), Math.min(stop - 1, to)];
+      if (first <= last) gaps.push({ first, last, reason, event: one.seq });
+    }
+    left = left
+      .flatMap(([start, stop]) => [
+        [start, Math.min(stop, from)],
+        [Math.max(start, to + 1), stop],
+      ])
+      .filter(([start, stop]) => start < stop);
+  }
+  return gaps;
 }
 
 // What can be said of the links when a signature failed.
@@ -99,6 +131,6 @@ function linked(walk) {
   return walk.length > 1 ? `${pairs} link(s)` : "one record, nothing to link";
 }
 
-function span([start, stop]) {
-  return stop - start === 1 ? `${start}` : `${start}..${stop - 1}`;
+function span({ first, last }) {
+  return first === last ? `${first}` : `${first}..${last}`;
 }

@@ -1,49 +1,60 @@
 // Steps 7 and 8: the records in the log of a gateway, and who signed the checkpoint.
 
+import { inBatches } from "./batches.js";
 import { leafHash, verifyInclusion, verifyShared } from "./merkle.js";
 import { verifyNote } from "./note.js";
 import { gatewayIn } from "./policy.js";
 import { failure, some } from "./state.js";
 
-export async function checkLog(v) {
+// 7. log.inclusion: does each record's path lead to the root of the checkpoint?
+export async function checkInclusion(v) {
   const p = v.proof;
+  const code = "log.inclusion";
   const { checkpoint } = p;
   if (p.shared) {
-    const wrong = await failure(async () => {
-      const leaves = await Promise.all(p.records.map((one) => leafHash(one.raw)));
-      const { indices, hashes } = p.shared;
-      await verifyShared(indices, leaves, checkpoint.size, hashes, checkpoint.root);
-    });
-    if (wrong) v.add("log.inclusion", "failed", wrong.detail);
-    else {
-      const detail = `${p.records.length} together, in a log of ${checkpoint.size}`;
-      v.add("log.inclusion", "ok", detail);
-    }
-  } else if (!p.inclusions.length) v.add("log.inclusion", "undecided", "no inclusion in the file");
-  else {
-    const bad = [];
-    for (const [i, { index, path }] of p.inclusions.entries()) {
-      const wrong = await failure(async () => {
-        const leaf = await leafHash(p.records[i].raw);
-        await verifyInclusion(leaf, index, checkpoint.size, path, checkpoint.root);
-      });
-      if (wrong) bad.push(`seq ${p.records[i].seq}: ${wrong.detail}`);
-      v.progress("log", i + 1, p.inclusions.length);
-    }
-    if (bad.length) v.add("log.inclusion", "failed", some(bad));
-    else v.add("log.inclusion", "ok", `in a log of ${checkpoint.size}`);
+    const wrong = await failure(() => checkShared(v, p.shared, checkpoint));
+    const detail = `${p.records.length} together, in a log of ${checkpoint.size}`;
+    v.add(code, wrong ? "failed" : "ok", wrong ? wrong.detail : detail);
+    return;
   }
+  if (!p.inclusions.length) {
+    v.add(code, "undecided", "no inclusion in the file");
+    return;
+  }
+  const places = p.inclusions.map((one, i) => ({ ...one, record: p.records[i] }));
+  const check = ({ record, index, path }) =>
+    failure(async () => {
+      const leaf = await leafHash(record.raw);
+      await verifyInclusion(leaf, index, checkpoint.size, path, checkpoint.root);
+    });
+  const step = (done, all) => v.progress("log", done, all);
+  const found = await inBatches(places, check, step);
+  const bad = found.flatMap((wrong, i) => (wrong ? [`seq ${p.records[i].seq}: ${wrong.detail}`] : []));
+  if (bad.length) v.add(code, "failed", some(bad));
+  else v.add(code, "ok", `in a log of ${checkpoint.size}`);
+}
+
+async function checkShared(v, { indices, hashes }, checkpoint) {
+  const step = (done, all) => v.progress("log", done, all);
+  const leaves = await inBatches(v.proof.records, (one) => leafHash(one.raw), step);
+  await verifyShared(indices, leaves, checkpoint.size, hashes, checkpoint.root);
+}
+
+// 8. checkpoint.signature: did a gateway of the policy sign the checkpoint?
+export async function checkCheckpoint(v) {
+  const { checkpoint } = v.proof;
   const code = "checkpoint.signature";
   const gateway = gatewayIn(v.policy, checkpoint.origin);
   if (!gateway) {
-    v.add(code, "untrusted", `log ${JSON.stringify(checkpoint.origin)} is not in the policy`);
+    v.add(code, "untrusted", `log '${checkpoint.origin}' is not in the policy`);
     return;
   }
   const wrong = await failure(() => verifyNote(checkpoint.note, gateway.vkey));
-  if (wrong) v.add(code, "failed", wrong.detail);
-  else {
-    const strangers = checkpoint.note.signatures.length - 1;
-    if (strangers) v.notes.push(`${strangers} signature line(s) of other keys were ignored`);
-    v.add(code, "ok", `signed by ${gateway.name || checkpoint.origin}`);
+  if (wrong) {
+    v.add(code, "failed", wrong.detail);
+    return;
   }
+  const strangers = checkpoint.note.signatures.length - 1;
+  if (strangers) v.notes.push(`${strangers} signature line(s) of other keys were ignored`);
+  v.add(code, "ok", `signed by ${gateway.name || checkpoint.origin}`);
 }

@@ -101,10 +101,11 @@ async function judge() {
     results.append(waiting);
     let last = 0;
     const progress = (step, done, all) => {
-      if (performance.now() - last < EVERY_MS) return;
+      if (performance.now() - last < EVERY_MS) return null;
       last = performance.now();
       what.textContent = `${name}: ${step}, ${done} of ${all}`;
       bar.value = done / all;
+      return painted();
     };
     await painted();
     const card = await cardOf(name, bytes, progress);

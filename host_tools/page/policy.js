@@ -38,18 +38,18 @@ export async function policyOf(given) {
   const require = given.require ?? Object.create(null);
   known(require, ["checks", "witnesses", "boards", "agents", "anchor_age"], "[require]");
   const witnesses = await entries(given, "witnesses", witnessOf);
+  // witnesses and ledgers come first: a quorum and a bridge are held against them
   const ledgers = await entries(given, "ledgers", ledgerOf);
-  const bridges = await entries(given, "bridges", bridgeOf);
-  // stops the entry that asks for less from being the one that counts
-  if (bridges.some((one) => ledgers.some((other) => other.ledger === one.ledger))) {
-    throw new TallyError("policy.bridge", "a ledger stands under ledgers and under bridges");
-  }
+  const issuers = await entries(given, "issuers", issuerOf);
+  const gateways = await entries(given, "gateways", gatewayOf);
   return {
     ledgers,
     bridges,
     witnesses,
-    issuers: await entries(given, "issuers", issuerOf),
-    gateways: await entries(given, "gateways", gatewayOf),
+    issuers,
+    gateways,
+    ledgers,
+    bridges: await bridgesOf(given, ledgers),
     required: requiredOf(require.checks ?? [...REQUIRABLE]),
     quorum: quorumOf(require.witnesses ?? 0, witnesses.length),
     boards: strings(require, "boards", /^[A-Za-z0-9._-]{1,32}$/),
@@ -135,23 +135,41 @@ async function gatewayOf(given, where) {
   return log;
 }
 
-async function bridgeOf(given, where) {
-  const account = string(given, "account", where);
-  const [state, depth] = [given.state ?? "safe", given.depth ?? 0];
-  if (!/^eip155:[1-9][0-9]{0,15}:0x[0-9A-Fa-f]{40}$/.test(account)) {
-    throw new TallyError("policy.bridge", `${where}: not eip155:<chain>:0x<40 hex digits>`);
-  }
-  if (!["executed", "safe", "final"].includes(state) || !(Number(depth) >= 0 && Number(depth) <= 1000000)) {
-    throw new TallyError("policy.bridge", `${where}: no such state, or no number of blocks`);
-  }
-  return { ...(await ledgerOf(given, where, ["account", "state", "depth"])), account };
-}
-
 async function ledgerOf(given, where, more = []) {
   const log = await logOf(given, where, parseVerifierKey, more);
   const match = LEDGER_NAME.exec(log.vkey.name);
   if (!match) throw new TallyError("policy.vkey", `${where}: not a ledger's name`);
   return { ...log, ledger: match[1] };
+}
+
+async function bridgesOf(given, ledgers) {
+  const bridges = await entries(given, "bridges", bridgeOf);
+  const names = new Set(ledgers.map((one) => one.vkey.name));
+  // stops the entry that asks for less from being the one that counts
+  for (const one of bridges) {
+    if (names.has(one.vkey.name)) {
+      throw new TallyError("policy.bridge", `${one.vkey.name} stands under ledgers and under bridges`);
+    }
+  }
+  return bridges;
+}
+
+async function bridgeOf(given, where) {
+  const log = await ledgerOf(given, where, ["account", "state", "depth"]);
+  const account = string(given, "account", where).trim();
+  const match = /^eip155:([0-9]{1,19}):0x[0-9a-fA-F]{40}$/.exec(account);
+  const chain = match ? BigInt(match[1]) : 0n;
+  if (chain < 1n || chain > BigInt(Number.MAX_SAFE_INTEGER)) {
+    throw new TallyError("policy.bridge", `${where}: account is not eip155:<chain>:0x<40 hex digits>`);
+  }
+  const { state = "safe", depth = 0 } = given;
+  if (!["executed", "safe", "final"].includes(state)) {
+    throw new TallyError("policy.bridge", `${where}: state is not executed, safe or final`);
+  }
+  if (typeof depth !== "number" || depth < 0 || depth > LIMITS.depth) {
+    throw new TallyError("policy.bridge", `${where}: depth is no number of blocks`);
+  }
+  return { ...log, account: `eip155:${chain}:${account.split(":")[2].toLowerCase()}`, state, depth };
 }
 
 async function otherCode(code, where, work) {

@@ -1,6 +1,7 @@
 // The proof file taken apart (docs/format.md, section 11). Nothing is verified here.
 
 import { decodeCbor, isBytes, isInt } from "./cbor.js";
+import { inBatches } from "./batches.js";
 import { BLOCK, hashes, parseConfirmed, parseMilestone } from "./block.js";
 import { KIND } from "./body.js";
 import { parseCredential } from "./credential.js";
@@ -10,6 +11,7 @@ import { LIMITS } from "./limits.js";
 import { parseCheckpoint } from "./note.js";
 import { parseRecord } from "./record.js";
 import { parseStatement } from "./statement.js";
+import { parseTransaction } from "./transaction.js";
 
 const PART = Object.freeze({
   record: 1,
@@ -47,7 +49,11 @@ export async function parseProof(data, progress = () => {}) {
   if (inclusions.length && inclusions.length !== records.length) {
     throw new TallyError("proof.inclusions", `${inclusions.length} inclusions for ${records.length} records`);
   }
-  const anchor = await one(parts.get(PART.anchor), parseConfirmed);
+  const anchor = await one(parts.get(PART.anchor), bareConfirmed);
+  const transaction = await one(parts.get(PART.transaction), parseTransaction);
+  if (transaction && !anchor) {
+    throw new TallyError("proof.transaction", "a transaction without the anchor it carries");
+  }
   const bare = await one(parts.get(PART.checkpoint), parseCheckpoint);
   if ((anchor === null) === (bare === null)) {
     throw new TallyError("proof.checkpoint", "a checkpoint, or an anchor that carries it: one of them");
@@ -123,11 +129,8 @@ async function one(raws, read) {
 }
 
 async function chainRecords(raws, progress = () => {}) {
-  const records = [];
-  for (const raw of raws) {
-    records.push(await parseRecord(raw));
-    progress("reading", records.length, raws.length);
-  }
+  const read = (done, all) => progress("reading", done, all);
+  const records = await inBatches(raws, parseRecord, read);
   for (let i = 1; i < records.length; i++) {
     if (records[i].seq <= records[i - 1].seq) {
       throw new TallyError("proof.order", `seq ${records[i].seq} after ${records[i - 1].seq}`);
@@ -160,6 +163,15 @@ function inclusionOf(raw) {
   return { index: uint(value[0], "index", LIMITS.treeSize), path: hashes(value[1], "path") };
 }
 
+async function bareConfirmed(raw) {
+  const confirmed = await parseConfirmed(raw);
+  // one place for it, so that one proof has one spelling
+  if (confirmed.transaction) {
+    throw new TallyError("proof.transaction", "the transaction stands in part 7 and nowhere else");
+  }
+  return confirmed;
+}
+
 async function cosignedOf(raw) {
   const value = decodeCbor(raw);
   if (!Array.isArray(value) || value.length !== 2 || !isBytes(value[0])) {
@@ -184,7 +196,7 @@ function sharedOf(raw) {
 async function statementsOf(raws) {
   const found = [];
   for (const raw of raws) {
-    const confirmed = await parseConfirmed(raw);
+    const confirmed = await bareConfirmed(raw);
     if (confirmed.block.kind !== BLOCK.statement) {
       throw new TallyError("proof.statement", "the block carries no statement");
     }

@@ -1,5 +1,6 @@
 // Steps 4 and 5: who signed each record, and what its readings mean.
 
+import { inBatches } from "./batches.js";
 import { KIND } from "./body.js";
 import { hex } from "./bytes.js";
 import { keyInForce } from "./chain.js";
@@ -10,16 +11,16 @@ export async function checkSignatures(v) {
   const p = v.proof;
   const [bad, unknown] = [[], []];
   const everything = [...p.links, ...p.opens, ...p.records, ...p.forks.flat()];
-  for (const [i, one] of everything.entries()) {
+  const check = async (one) => {
     const key = v.keys.get(one.kid);
-    if (!key) {
-      unknown.push(`seq ${one.seq}: key ${one.kid} is not the device's`);
-      continue;
-    }
-    const wrong = await failure(() => one.signed.verify(key));
-    if (wrong) bad.push(`seq ${one.seq}: ${wrong.detail}`);
+    return key ? failure(() => one.signed.verify(key)) : undefined;
+  };
+  const step = (done, all) => v.progress("signatures", done, all);
+  const found = await inBatches(everything, check, step);
+  for (const [i, one] of everything.entries()) {
+    if (found[i] === undefined) unknown.push(`seq ${one.seq}: key ${one.kid} is not the device's`);
+    else if (found[i]) bad.push(`seq ${one.seq}: ${found[i].detail}`);
     else v.good.add(hex(one.raw));
-    v.progress("signatures", i + 1, everything.length);
   }
   const code = "record.signature";
   if (bad.length) v.add(code, "failed", some(bad));

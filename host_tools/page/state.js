@@ -2,7 +2,7 @@
 
 import { KIND } from "./body.js";
 import { TallyError } from "./errors.js";
-import { OPTIONAL, REQUIRABLE } from "./policy.js";
+import { OPTIONAL, REQUIRABLE, ledgerIn } from "./policy.js";
 
 // from the worst to the best
 const STATUSES = Object.entries({
@@ -13,7 +13,8 @@ const STATUSES = Object.entries({
 });
 
 export class Verification {
-  // `options`: {progress(what, done, all), now: Unix seconds or null, heads: [{seq, id}] that are known}
+  // `options`: progress(what, done, all) is called on the way and waited for; now: Unix seconds, for a policy that
+  // limits the age of the anchor; heads: later records of the device that are known, [{seq, id, source}].
   constructor(proof, policy, options) {
     this.proof = proof;
     this.policy = policy;
@@ -23,7 +24,9 @@ export class Verification {
     this.checks = [{ code: "proof.format", result: "ok", detail: "" }];
     this.notes = [];
     this.warnings = [];
+    this.gaps = []; // {first, last, reason: the board's own word or null, event}
     this.notBefore = null;
+    this.bridged = null; // {result, detail} of the transaction, if the policy wants the anchor on another ledger
     this.forked = []; // forks among links and records
     this.periods = [];
     this.keys = new Map(); // kid to key
@@ -47,9 +50,19 @@ export class Verification {
 
   // Is every record tied to the milestone of a trusted ledger?
   anchored() {
-    if (this.outcome("ledger.transaction") === "undecided") return false;
+    if (this.bridged && this.bridged.result !== "ok") return false;
     const codes = ["log.inclusion", "ledger.inclusion", "ledger.milestone"];
     return codes.every((code) => this.outcome(code) === "ok");
+  }
+
+  // When the board says that it took the first and the last reading, where its signatures are good.
+  claimed() {
+    const readings = this.proof.records.filter((one) => one.kind === KIND.readings);
+    if (!readings.length || this.outcome("record.signature") !== "ok") return null;
+    const last = readings.at(-1);
+    const tickMs = opensOf(this.proof).get(last.body.boot)?.body.tickMs ?? 0;
+    const ticks = last.body.steps.reduce((sum, step) => sum + step, 0);
+    return [readings[0].time, Math.floor(last.time + (ticks * tickMs) / 1000)];
   }
 
   verdict() {
@@ -60,6 +73,9 @@ export class Verification {
       checks: this.checks,
       notes: this.notes,
       warnings: this.warnings,
+      gaps: this.gaps,
+      claimed: this.claimed(),
+      operator: p.anchor ? (ledgerIn(this.policy, p.anchor.milestone.ledger)?.operator ?? "") : "",
       proof: p,
       device: p.credential?.subject ?? null,
       issuer: p.credential?.issuer ?? null,
@@ -76,8 +92,13 @@ export class Verification {
 
 // The worst of the checks in one word.
 export function statusOf(checks) {
-  const worst = STATUSES.find(([result]) => checks.some((check) => check.result === result));
+  const worst = STATUSES.find(([result]) => checks.some((one) => countsAs(one) === result));
   return worst ? worst[1] : "VERIFIED";
+}
+
+// What the verdict makes of a check: one that it hangs on leaves it undecided when it is skipped.
+export function countsAs(check) {
+  return check.needed && check.result === "skipped" ? "undecided" : check.result;
 }
 
 // The TallyError of `work`, null if there was none.

@@ -2,11 +2,12 @@
 // the file and a policy and nothing else: no network, no clock. A check that could not be made says so.
 
 import { checkAgents, checkAnchorAge, checkBoard, checkTail } from "./asked.js";
+import { checkTransaction, lookAtBridge } from "./bridge.js";
 import { checkCredential, checkDeviceKeys } from "./device.js";
 import { TallyError } from "./errors.js";
 import { checkAnchor, checkWitnesses } from "./ledger.js";
 import { checkChain, checkForks } from "./links.js";
-import { checkLog } from "./log.js";
+import { checkCheckpoint, checkInclusion } from "./log.js";
 import { parseProof } from "./proof.js";
 import { checkOpens, checkSignatures } from "./signatures.js";
 import { checkStatements, checkStatusLists } from "./standing.js";
@@ -30,6 +31,7 @@ export async function verifyProof(data, policy, options = {}) {
     v.add("device.credential", "undecided", "no credential in the file");
     return v.verdict();
   }
+  await lookAtBridge(v);
   const firstKey = proof.credential.deviceKey;
   // 2. and 3. whose record is it, and with which keys that device signs
   await checkCredential(v);
@@ -43,10 +45,12 @@ export async function verifyProof(data, policy, options = {}) {
     checkTail(v);
   }
   // 7. and 8. the log
-  await checkLog(v);
+  await checkInclusion(v);
+  await checkCheckpoint(v);
   // 9. the ledger
   await checkAnchor(v);
   await checkWitnesses(v);
+  checkTransaction(v);
   // 10. the standing of the device
   await checkStatements(v, firstKey);
   checkStatusLists(v);

@@ -2,7 +2,7 @@
 
 import CHECKS from "./checks.json" with { type: "json" };
 import { readingTables } from "./rows.js";
-import { moment, notProven, sentenceOf } from "./words.js";
+import { capital, moment, notProven, sentenceOf } from "./words.js";
 
 const ROWS = 500;
 
@@ -19,7 +19,7 @@ export function verdictCard(file, verdict, digest) {
     "article",
     { class: `card verdict ${verdict.status}`, "data-file": file, "data-status": verdict.status },
     title,
-    el("p", { class: "sentence" }, sentenceOf(verdict)),
+    el("p", { class: "sentence" }, capital(sentenceOf(verdict))),
     ...boundsOf(verdict),
     checksTable(verdict),
     ...list("Warnings", verdict.warnings),
@@ -58,10 +58,10 @@ function boundsOf(verdict) {
 
 function checksTable(verdict) {
   const rows = verdict.checks.map(({ code, result, detail }) => {
-    const [title] = CHECKS[code] ?? [code];
+    const title = CHECKS[code] ?? code;
     return el(
       "tr",
-      { class: result, "data-code": code, "data-result": result, title: (CHECKS[code] ?? ["", ""])[1] },
+      { class: result, "data-code": code, "data-result": result },
       el("td", { class: "result" }, result),
       el(
         "td",

@@ -1,10 +1,17 @@
 // How facts are written for people: times, numbers, a verdict in one sentence.
 
 import { CLOCK_UNSET_BELOW } from "./record.js";
+import { countsAs } from "./state.js";
 
 const LAST_MS = 253_402_300_799_999; // the end of the year 9999, where RFC 3339 ends
 const REASON = { TAMPERED: "failed", UNDECIDED: "undecided", UNTRUSTED: "untrusted" };
 const OPEN = new Set(["skipped", "pending", "undecided"]);
+// what no signature can say
+const NEVER_PROVEN = [
+  "where the sensor was, and that it measured what it should",
+  "that the board's clock was right before the anchor",
+  "that nobody opened the case",
+];
 
 export function moment(seconds) {
   return seconds < CLOCK_UNSET_BELOW ? `start + ${seconds} s` : momentMs(seconds * 1000);
@@ -32,16 +39,16 @@ export function deviceName(verdict) {
   return key ? `board ${key.name}` : "an unknown board";
 }
 
-// Never says more than the checks that ran.
+// The same words as `tally verify` has, and never more than the checks that ran.
 export function sentenceOf(verdict) {
   const what = whatIs(verdict);
-  if (verdict.status === "VERIFIED") return `${what} ${goodOf(verdict)}.`;
-  if (verdict.status === "PENDING") return `${what} ${goodOf(verdict)}; no ledger confirms it yet.`;
-  const check = verdict.checks.find((one) => one.result === REASON[verdict.status]);
+  if (verdict.status === "VERIFIED") return `${what} ${goodOf(verdict)}`;
+  if (verdict.status === "PENDING") return `${what} ${goodOf(verdict)}; no ledger confirms it yet`;
+  const check = verdict.checks.find((one) => countsAs(one) === REASON[verdict.status]);
   const reason = check.detail ? `${check.code}: ${check.detail}` : check.code;
-  if (verdict.status === "TAMPERED") return `Something was changed: ${reason}.`;
-  if (verdict.status === "UNTRUSTED") return `${what}: signatures and hashes fit, but ${reason}.`;
-  return `It could not be decided: ${reason}.`;
+  if (verdict.status === "TAMPERED") return `something was changed: ${reason}`;
+  if (verdict.status === "UNTRUSTED") return `${what}: signatures and hashes fit, but ${reason}`;
+  return `could not be decided: ${reason}`;
 }
 
 export function notProven(verdict) {
@@ -52,32 +59,65 @@ export function notProven(verdict) {
   const lines = left.map((one) => `${one.code}: ${one.detail}`);
   if (verdict.first === undefined || verdict.status === "TAMPERED") return lines;
   if (verdict.notAfter === null && !left.some((one) => one.code.startsWith("ledger."))) {
-    lines.push("By when the readings existed: no trusted ledger says so.");
+    lines.push("by when the readings existed: no trusted ledger says so");
   }
   if (verdict.notBefore === null) {
-    lines.push("That the readings are not older than the board's clock says.");
+    lines.push("that the readings are not older than the board's clock says");
   }
-  return [...lines, "Where the sensor was, that it measured what it should, and that nobody opened the case."];
+  return [...lines, ...NEVER_PROVEN];
 }
 
 function whatIs(verdict) {
-  if (verdict.first === undefined) return "A record";
+  if (verdict.first === undefined) return "a record of an unknown board";
   const { first, last, readings } = verdict;
   const seqs = first === last ? `seq ${first}` : `seq ${first}..${last}`;
   const who = deviceName(verdict);
-  if (readings) return `${plural(readings, "reading")} of ${who} (${seqs})`;
-  return `${first === last ? "A record" : "Records"} of ${who} (${seqs})`;
+  if (!readings) return `${first === last ? "a record" : "records"} of ${who} (${seqs})`;
+  const what = `${plural(readings, "reading")} of ${who} (${seqs})`;
+  if (!verdict.claimed) return what;
+  const [start, end] = verdict.claimed.map(moment);
+  return `${what} ${start === end ? `at ${start}` : `between ${start} and ${end}`}`;
 }
 
+// What was proven: unmodified, complete, and between which moments.
 function goodOf(verdict) {
   const single = verdict.readings === 1 || (!verdict.readings && verdict.first === verdict.last);
-  const signed = verdict.checks.find((one) => one.code === "record.signature");
   const clauses = [];
-  if (signed?.result === "ok") clauses.push(`unmodified since the board signed ${single ? "it" : "them"}`);
-  if (verdict.notAfter !== null) clauses.push(`in existence by ${moment(verdict.notAfter)}`);
-  if (verdict.notBefore !== null) clauses.push(`not made before ${moment(verdict.notBefore)}`);
-  if (!clauses.length) return single ? "passes what the policy requires" : "pass what the policy requires";
-  const gap = verdict.checks.find((one) => one.code === "chain.gap");
-  const declared = gap?.result === "ok" && gap.detail !== "none" ? "; the board declares gaps" : "";
-  return `${single ? "is" : "are"} ${clauses.join(", ")}${declared}`;
+  if (isOk(verdict, "record.signature")) {
+    clauses.push(`unmodified since the board signed ${single ? "it" : "them"}`);
+  }
+  const complete = completeOf(verdict);
+  if (complete) clauses.push(complete);
+  if (verdict.notAfter !== null) clauses.push(`in existence before ${moment(verdict.notAfter)}`);
+  if (verdict.notBefore !== null) clauses.push(`signed after ${moment(verdict.notBefore)}`);
+  if (!clauses.length) return single ? "passes what the policy requires" : "passed what the policy requires";
+  const said =
+    clauses.length > 1 ? `${clauses.slice(0, -1).join(", ")} and ${clauses.at(-1)}` : clauses[0];
+  return `${single ? "is" : "are"} ${said}${clockOf(verdict)}`;
+}
+
+// Of more than one record: nothing between them is missing, or the board says what.
+function completeOf(verdict) {
+  const whole = isOk(verdict, "chain.link") && isOk(verdict, "chain.gap");
+  if (verdict.first === verdict.last || !whole) return "";
+  if (!verdict.gaps.length) return "complete";
+  const missing = verdict.gaps.reduce((sum, gap) => sum + gap.last - gap.first + 1, 0);
+  const gaps = plural(verdict.gaps.length, "gap");
+  return `complete except for ${gaps} (${plural(missing, "record")}) that the board declares`;
+}
+
+function clockOf(verdict) {
+  if (verdict.notAfter === null && verdict.notBefore === null) return "";
+  const ledger = verdict.ledger ? ` ${verdict.ledger}` : "";
+  const operator = verdict.operator ? ` operated by ${verdict.operator}` : "";
+  return `, by the clock of ledger${ledger}${operator}`;
+}
+
+function isOk(verdict, code) {
+  return verdict.checks.find((one) => one.code === code)?.result === "ok";
+}
+
+// A sentence as it stands on a page.
+export function capital(text) {
+  return `${text.slice(0, 1).toUpperCase()}${text.slice(1)}.`;
 }

@@ -87,13 +87,14 @@ def _log(data: bytes, proof: Proof, policy: Policy, number: int) -> Iterator[str
     yield _climb(way)
     yield 'bytes "$h" | base64'
     yield f"# -> {base64.b64encode(checkpoint.root).decode()}"
-    text = checkpoint.note.text.encode()
-    yield f"part {note_at} {len(text)} | tee checkpoint.signed"
-    yield from (f"# -> {line}" for line in checkpoint.note.text.splitlines())
     gateway = policy.gateway(checkpoint.origin)
     if gateway is None:
         yield "# the policy knows no key of this gateway"
         return
+    # its name is one that the policy knows: safe to show on a terminal
+    text = checkpoint.note.text.encode()
+    yield f"part {note_at} {len(text)} | tee checkpoint.signed"
+    yield from (f"# -> {line}" for line in checkpoint.note.text.splitlines())
     line = next(
         (
             one

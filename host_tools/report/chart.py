@@ -98,7 +98,7 @@ def chart(proof: Proof, verdict: Verdict, bad: set[int]) -> Chart | None:
     end = max(_end_ms(one, opens) for one in timed)
     scale = _Scale(start, end)
     channels = _samples(readings, opens, bad)
-    names = list(channels)
+    names = [name for name, samples in channels.items() if samples]
     return Chart(
         tuple(_line(name, channels[name], scale) for name in names[:CHANNELS]),
         tuple(_bands(timed, opens, verdict, bad, scale)),

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from tallystick import merkle
 from tallystick.milestone import Confirmed
 from tallystick.proof import Proof
+from tallystick_host.places import place
 
 __all__ = ["Ladder", "Step", "of_anchor", "of_record", "steps"]
 
@@ -40,9 +41,9 @@ class Ladder:
 def of_record(proof: Proof, number: int) -> Ladder | None:
     """The way of record `number` of the proof into the gateway's log; None if the file holds none."""
     checkpoint = proof.checkpoint
-    if checkpoint is None or number >= len(proof.inclusions):
+    inclusion = place(proof, number)
+    if checkpoint is None or inclusion is None:
         return None
-    inclusion = proof.inclusions[number]
     leaf = merkle.leaf_hash(proof.records[number].raw)
     climbed = steps(leaf, inclusion.index, checkpoint.size, inclusion.path)
     return Ladder(leaf, inclusion.index, checkpoint.size, climbed, checkpoint.root)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
@@ -11,10 +10,11 @@ from tallystick.body import Event, EventCode, Kind, Readings
 from tallystick.errors import TallystickError
 from tallystick.proof import Proof
 from tallystick.record import Record
+from tallystick.verdict import Gap, Verdict
 from tallystick_host.forks import device_keys
 from tallystick_host.words import plural, rfc3339, span
 
-__all__ = ["Mark", "bad_records", "gaps", "marks"]
+__all__ = ["Mark", "bad_records", "marks"]
 
 _NAMES: Final = {
     Kind.OPEN: "restart",
@@ -50,25 +50,13 @@ def bad_records(proof: Proof) -> set[int]:
     return bad
 
 
-def gaps(proof: Proof) -> list[tuple[int, int, bool]]:
-    """(first, last, does the board say so itself?) of what is missing between the records at hand."""
-    walk = sorted({one.seq for one in (*proof.links, *proof.records)})
-    said = [gone for one in (*proof.links, *proof.records) if (gone := one.gives_up()) is not None]
-    found: list[tuple[int, int, bool]] = []
-    for before, after in itertools.pairwise(walk):
-        if after > before + 1:
-            named = any(before + 1 in gone and after - 1 in gone for gone in said)
-            found.append((before + 1, after - 1, named))
-    return found
-
-
-def marks(proof: Proof, bad: set[int], limit: int) -> list[Mark]:
+def marks(proof: Proof, verdict: Verdict, bad: set[int], limit: int) -> list[Mark]:
     """The chain as at most about `limit` marks: neighbours that say the same are drawn as one."""
     walk: list[Record] = sorted((*proof.links, *proof.records), key=lambda one: one.seq)
     single = [_mark(one, one.seq in bad) for one in walk]
     holes = [
-        Mark(first, last, "gap", f"{span(first, last)}: missing, {_reason(named)}")
-        for first, last, named in gaps(proof)
+        Mark(gap.first, gap.last, "gap", f"{span(gap.first, gap.last)}: missing, {_reason(gap)}")
+        for gap in verdict.gaps
     ]
     every = sorted((*single, *holes), key=lambda one: one.seq)
     if len(every) <= limit:
@@ -92,8 +80,10 @@ def _words(one: Record) -> str:
     return _NAMES[one.kind]
 
 
-def _reason(named: bool) -> str:
-    return "and the board says so itself" if named else "and nothing explains it"
+def _reason(gap: Gap) -> str:
+    if gap.reason is None:
+        return "and nothing explains it"
+    return f"{gap.reason}, as the board says at seq {gap.event}"
 
 
 def _joined(every: Iterable[Mark]) -> Iterable[Mark]:

@@ -76,7 +76,7 @@ def _values(given: Given) -> dict[str, Any]:
     proof, verdict, policy = given.proof, given.verdict, given.policy
     bad = marks.bad_records(proof)
     number = next((i for i, r in enumerate(proof.records) if isinstance(r.body, Readings)), 0)
-    strip = marks.marks(proof, bad, STRIP)
+    strip = marks.marks(proof, verdict, bad, STRIP)
     looks = {one.look for one in strip}
     return {
         "given": given,
@@ -84,7 +84,7 @@ def _values(given: Given) -> dict[str, Any]:
         "proof": proof,
         "sentence": _sentence(verdict, given.name),
         "not_proven": sentence.not_proven(verdict),
-        "checks": [(one, titles().get(one.code, [one.code])[0]) for one in verdict.checks],
+        "checks": [(one, titles().get(one.code, one.code)) for one in verdict.checks],
         "bounds": _bounds(given),
         "chart": chart.chart(proof, verdict, bad),
         "strip": strip,
@@ -103,9 +103,9 @@ def _values(given: Given) -> dict[str, Any]:
 
 
 @lru_cache(maxsize=1)
-def titles() -> Mapping[str, list[str]]:
-    """Each check in words, as the page has them: title, meaning."""
-    found: Mapping[str, list[str]] = json.loads((PAGE_FOLDER / "checks.json").read_text())
+def titles() -> Mapping[str, str]:
+    """Each check in words, as the page has them."""
+    found: Mapping[str, str] = json.loads((PAGE_FOLDER / "checks.json").read_text())
     return found
 
 
@@ -116,15 +116,15 @@ def _sentence(verdict: Verdict, name: str) -> str:
 
 def _bounds(given: Given) -> dict[str, str]:
     proof, verdict = given.proof, given.verdict
-    times = [one.time for one in proof.records if isinstance(one.body, Readings)]
     ledger = None if proof.anchor is None else given.policy.ledger(proof.anchor.milestone.ledger)
     found = {"before": "", "after": "", "claim": "", "ledger": verdict.ledger or ""}
     if verdict.not_before is not None:
         found["before"] = rfc3339(verdict.not_before)
     if verdict.not_after is not None:
         found["after"] = rfc3339(verdict.not_after)
-    if times:
-        found["claim"] = f"{rfc3339(times[0])} to {rfc3339(times[-1])}"
+    if verdict.claimed is not None:
+        start, end = map(rfc3339, verdict.claimed)
+        found["claim"] = start if start == end else f"{start} to {end}"
     if ledger is not None and ledger.operator:
         found["ledger"] += f", operated by {ledger.operator}"
     return found

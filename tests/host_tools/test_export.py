@@ -115,6 +115,9 @@ def test_tlog_proof_and_policy(day: Tally, room: ColdRoom) -> None:
     proof = (day.cwd / "proof.tlog-proof").read_bytes()
     raw = next(one.raw for one in room.device.records if one.seq == 9)
     assert raw == tlog_proof.verify(proof, room.world.log.vkey)
+    day.write("shared.tally", room.shared())
+    assert 0 == day("export", "shared.tally", "--to", "tlog-proof", "--seq", "9", *P).status
+    assert proof == (day.cwd / "shared.tlog-proof").read_bytes()
     made = day("export", "proof.tally", "--to", "tlog-policy", "-o", "-", *P)
     assert f"log {room.world.log.vkey}\nquorum none\n" == made.out
 

@@ -11,11 +11,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tallystick import policy, receipt, verify
+from tallystick import cose_receipt, embedded, merkle, policy, receipt, scitt, tlog_proof, verify
 from tallystick.chain import Chain
 from tallystick.errors import TallystickError
 from tests.tallystick.test_chain import Store
-from tests.world import World, small
+from tests.world import World, key, small
 from tools.vectors import PARSERS
 
 FOLDER = Path(__file__).resolve().parent.parent / "vectors"
@@ -23,6 +23,12 @@ FOLDER = Path(__file__).resolve().parent.parent / "vectors"
 BINARY = {name: parse for name, parse in PARSERS.items() if name not in ("did", "vkey")}
 BINARY["receipt"] = receipt.parse
 BINARY["policy"] = policy.parse
+BINARY["COSE receipt"] = cose_receipt.parse
+BINARY["tlog-proof"] = tlog_proof.parse
+BINARY["report"] = embedded.proof_in
+BINARY["SCITT statement"] = lambda raw: scitt.verify(
+    raw, key("gateway").public, key("device").public
+)
 
 
 def good() -> list[tuple[str, bytes]]:
@@ -48,6 +54,37 @@ def test_random_bytes(kind: str, raw: bytes) -> None:
     """A stranger's bytes could stop a gateway, or a verifier."""
     with contextlib.suppress(TallystickError):
         BINARY[kind](raw)
+
+
+def exports() -> dict[str, bytes]:
+    """One valid object of each kind that leaves for other tools."""
+    world, _ = small()
+    raw = world.device.records[1].raw
+    index, path = world.log.inclusion(raw)
+    log = world.log
+    root, size = merkle.root(log.leaves()), len(log.entries)
+    return {
+        "COSE receipt": cose_receipt.sign(
+            log.signer, log.origin, index, size, path, root, entry=raw
+        ),
+        "tlog-proof": tlog_proof.text(raw, index, path, log.checkpoint()),
+        "SCITT statement": scitt.sign(log.signer, world.device.first, world.device.records[1]),
+    }
+
+
+@pytest.mark.parametrize("kind", ["COSE receipt", "tlog-proof", "SCITT statement"])
+def test_mutations_of_exports(kind: str) -> None:
+    """What another program wrote could end in a traceback."""
+    raw = exports()[kind]
+    BINARY[kind](raw)
+    for at in range(len(raw)):
+        for changed in (
+            raw[:at] + bytes([raw[at] ^ 1 << at % 8]) + raw[at + 1 :],
+            raw[:at] + raw[at + 1 :],
+            raw[:at],
+        ):
+            with contextlib.suppress(TallystickError):
+                BINARY[kind](changed)
 
 
 @settings(max_examples=60, deadline=None)

@@ -61,6 +61,7 @@ def said(verdict: Verdict) -> dict[str, Any]:
         "checks": [[one.code, str(one.result)] for one in verdict.checks],
         "window": [verdict.not_before, verdict.not_after],
         "span": [verdict.first, verdict.last, verdict.readings],
+        "warnings": list(verdict.warnings),
     }
 
 
@@ -78,9 +79,13 @@ def toml(policy: Policy) -> str:
         for log in logs:
             lines += [f"[[{table}]]", f"vkey = {json.dumps(str(log.vkey))}"]
             lines += [f"name = {json.dumps(log.name)}", f"operator = {json.dumps(log.operator)}"]
-            if isinstance(log, Bridge):
-                lines += [f"account = {json.dumps(str(log.account))}", f"depth = {log.depth}"]
-                lines.append(f"state = {json.dumps(str(log.state))}")
+    for bridge in policy.bridges:
+        lines += [
+            "[[bridges]]",
+            f"vkey = {json.dumps(str(bridge.vkey))}",
+            f"depth = {bridge.depth}",
+        ]
+        lines += [f'account = "{bridge.account}"', f'state = "{bridge.state}"']
     lines += ["[require]", f"checks = {json.dumps(list(policy.required))}"]
     lines += [f"witnesses = {policy.quorum}"] if policy.quorum else []
     lines += [f"boards = {json.dumps(list(policy.boards))}"] if policy.boards else []

@@ -4,7 +4,8 @@
 //                                      JSON as well, and "now" and "heads" may stand beside it
 //   {"object": kind, "bytes": hex}   -> {"code": null} or the code of the error
 //   {"policy": toml}                 -> the same
-//   {"extract": text}                -> {"proof": hex or null}
+//   {"keccak": hex}                  -> {"hash": hex}
+//   {"secp256k1": [key, digest], "r": hex, "s": hex}  -> {"code": null} or the code of the error
 
 import { createInterface } from "node:readline";
 
@@ -15,6 +16,9 @@ const { TallyError } = await load("errors");
 const { verifyProof } = await load("verify");
 const { parsePolicy, policyOf } = await load("policy");
 const { parsers } = await load("parsers");
+const { keccak256 } = await load("keccak");
+const { verifySecp256k1 } = await load("secp256k1");
+const { notProven, sentenceOf } = await load("words");
 
 for await (const line of createInterface({ input: process.stdin })) {
   const asked = JSON.parse(line);
@@ -22,6 +26,7 @@ for await (const line of createInterface({ input: process.stdin })) {
 }
 
 async function answer(asked) {
+  if (asked.keccak !== undefined) return { hash: hex(keccak256(fromHex(asked.keccak))) };
   if (asked.proof === undefined) return { code: await refusal(asked) };
   const { now, heads } = asked;
   const verdict = await verifyProof(fromHex(asked.proof), await policyIn(asked), { now, heads });
@@ -30,6 +35,9 @@ async function answer(asked) {
     checks: verdict.checks.map((check) => [check.code, check.result]),
     details: verdict.checks.map((check) => check.detail),
     notes: verdict.notes,
+    warnings: verdict.warnings,
+    sentence: sentenceOf(verdict),
+    open: notProven(verdict),
     window: [verdict.notBefore ?? null, verdict.notAfter ?? null],
     span: [verdict.first ?? null, verdict.last ?? null, verdict.readings ?? 0],
   };
@@ -52,7 +60,10 @@ function table(value) {
 
 async function refusal(asked) {
   try {
-    if (asked.object) await parsers[asked.object](fromHex(asked.bytes));
+    if (asked.secp256k1) {
+      const [r, s] = [asked.r, asked.s].map((one) => BigInt(`0x${one}`));
+      verifySecp256k1(...asked.secp256k1.map(fromHex), r, s);
+    } else if (asked.object) await parsers[asked.object](fromHex(asked.bytes));
     else await parsePolicy(new TextEncoder().encode(asked.policy));
     return null;
   } catch (error) {

@@ -14,7 +14,7 @@ from playwright.sync_api import Page
 from tests.browser import DESKTOP, PHONE, Browser, Screen
 from tests.cold_room import ColdRoom
 from tests.host_tools.page.questions import Question
-from tests.host_tools.page.test_verdicts import refused
+from tests.host_tools.page.test_verdicts import ASKED, cheats, refused, wrong
 from tests.parts import ROOT
 from tests.world import with_forged_record
 from tools import page as page_tool
@@ -187,6 +187,34 @@ def test_refuses_what_the_library_refuses(browser: Browser) -> None:
     assert {case["name"]: case["code"] for case in refused()} == page.evaluate(ask, refused())
 
 
+def test_catches_every_cheat_of_the_corpus(browser: Browser) -> None:
+    """Chromium's cryptography on every way to cheat."""
+    page = browser.open(PAGE)
+    page.wait_for_selector("body[data-ready=yes]")
+    ask = """async cases => {
+        const table = value => Array.isArray(value) ? value.map(table)
+            : typeof value !== 'object' || value === null ? value
+            : Object.assign(Object.create(null), Object.fromEntries(
+                Object.entries(value).map(([name, one]) => [name, table(one)])));
+        const out = [];
+        for (const { bytes, policy, now, heads } of cases) {
+            const raw = Uint8Array.from(bytes.match(/../g) ?? [], pair => parseInt(pair, 16));
+            const trusted = await tallystick.policyOf(table(policy));
+            const verdict = await tallystick.verifyProof(raw, trusted, { now, heads });
+            const checks = verdict.checks.map(one => [one.code, one.result]);
+            out.push([verdict.status, checks, verdict.checks[0].detail]);
+        }
+        return out;
+    }"""
+    cases = cheats()
+    said = page.evaluate(ask, cases)
+    assert [] == [
+        (case["name"], answer)
+        for case, answer in zip(cases, said, strict=True)
+        if wrong(case, *answer)
+    ]
+
+
 def test_gives_every_verdict_that_the_library_gives(
     browser: Browser, recorded: list[Question]
 ) -> None:
@@ -195,16 +223,16 @@ def test_gives_every_verdict_that_the_library_gives(
     page.wait_for_selector("body[data-ready=yes]")
     ask = """async questions => {
         const out = [];
-        for (const { proof, policy } of questions) {
+        for (const { proof, policy, now, heads } of questions) {
             const raw = Uint8Array.from(proof.match(/../g) ?? [], pair => parseInt(pair, 16));
             const trusted = await tallystick.parsePolicy(new TextEncoder().encode(policy));
-            const verdict = await tallystick.verifyProof(raw, trusted);
+            const verdict = await tallystick.verifyProof(raw, trusted, { now, heads });
             out.push([verdict.status, verdict.checks.map(one => [one.code, one.result])]);
         }
         return out;
     }"""
     some = recorded[::5]
-    said = page.evaluate(ask, [{name: one[name] for name in ("proof", "policy")} for one in some])
+    said = page.evaluate(ask, [{name: one[name] for name in ASKED} for one in some])
     assert [[one["said"]["status"], one["said"]["checks"]] for one in some] == said
     assert len(some) > 200
 

@@ -11,6 +11,10 @@ from typing import Any
 
 import pytest
 
+from tallystick import policy, verify
+from tallystick_host import sentence
+from tallystick_host.explanations import CHECKS
+from tests.cold_room import ColdRoom
 from tests.host_tools.page.questions import Question, answers
 from tests.parts import ROOT
 
@@ -50,3 +54,49 @@ def test_gives_every_verdict_that_the_library_gives(recorded: list[Question]) ->
     statuses = {one["said"]["status"] for one in recorded}
     assert {"VERIFIED", "TAMPERED", "PENDING", "UNTRUSTED", "UNDECIDED"} == statuses
     assert len(recorded) > 1_000
+
+
+def cheats() -> list[dict[str, Any]]:
+    """The corpus of proofs that cheat, and honest ones beside them."""
+    found: list[dict[str, Any]] = json.loads((VECTORS / "cheats.json").read_text())["cases"]
+    return found
+
+
+def wrong(case: dict[str, Any], status: str, checks: list[list[str]], form: str) -> bool:
+    """Is a verdict other than the one that the corpus expects? `form`: the words of proof.format."""
+    other = status != case["verdict"] or dict(checks).get(case["code"]) != case["result"]
+    return other or ("error" in case and not form.startswith(f"{case['error']}:"))
+
+
+def test_catches_every_cheat_of_the_corpus_under_its_code() -> None:
+    """A way to cheat would be open to who asks the page instead of the command."""
+    cases = cheats()
+    said = answers(
+        {"proof": one["bytes"], **{name: one.get(name) for name in ("policy", "now", "heads")}}
+        for one in cases
+    )
+    assert [] == [
+        (case["name"], answer["status"], answer["checks"])
+        for case, answer in zip(cases, said, strict=True)
+        if wrong(case, answer["status"], answer["checks"], answer["details"][0])
+    ]
+    assert len(cases) > 300
+
+
+@pytest.mark.parametrize("sample", ["proof", "shared", "bounded", "pending", "tampered", "forked"])
+def test_says_it_in_the_same_words(sample: str) -> None:
+    """The page and the command would tell two stories of one proof."""
+    room = ColdRoom()
+    data: bytes = getattr(room, sample)()
+    verdict = verify.verify(data, policy.parse(room.policy.encode()))
+    (said,) = answers([{"proof": data.hex(), "policy": room.policy}])
+    assert sentence.sentence(verdict) == said["sentence"]
+    assert sentence.not_proven(verdict) == said["open"]
+    assert [one.detail for one in verdict.checks] == said["details"]
+    assert list(verdict.notes) == said["notes"]
+
+
+def test_has_a_title_for_every_check() -> None:
+    """A check would stand on the page as a bare code."""
+    titles = json.loads((ROOT / "host_tools" / "page" / "checks.json").read_text())
+    assert set(CHECKS) == set(titles)

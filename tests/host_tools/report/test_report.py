@@ -20,7 +20,7 @@ from tests.browser import DESKTOP, PHONE, Browser, Screen
 from tests.cold_room import ColdRoom
 from tests.host_tools.conftest import Tally
 from tests.host_tools.page.test_page import PAGE, give, verdicts
-from tests.world import SimKey, World
+from tests.world import START, SimKey, World
 
 SMALL = Screen(PHONE.width, PHONE.height, touch=True)
 NAME = "cold room 41"
@@ -63,12 +63,12 @@ def run_by_hand(page: str, folder: Path) -> tuple[list[str], list[str]]:
     return expected, printed
 
 
-@pytest.mark.parametrize("sample", ["proof", "bounded", "pending"])
+@pytest.mark.parametrize("sample", ["proof", "bounded", "pending", "shared"])
 def test_the_commands_print_what_they_promise(room: ColdRoom, tmp_path: Path, sample: str) -> None:
     """A reader who repeats the check would find the report wrong."""
     expected, printed = run_by_hand(rendered(getattr(room, sample)(), room.policy), tmp_path)
     assert expected == printed
-    signatures = {"proof": 3, "bounded": 3, "pending": 2}[sample]
+    signatures = 2 if sample == "pending" else 3
     assert signatures == expected.count("Signature Verified Successfully")
 
 
@@ -244,3 +244,50 @@ def test_looks(
     page = browser.open(file, screen=screen, dark=dark)
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
     browser.picture(page, name, whole=True)
+
+
+def test_the_command_writes_the_page_of_the_docs(tally: Tally) -> None:
+    """Who has installed the command and no source could not hand out the page."""
+    made = tally("page")
+    assert (0, "verify.html\n", "") == (made.status, made.out, made.err)
+    assert PAGE.read_bytes() == (tally.cwd / "verify.html").read_bytes()
+    assert 2 == tally("page").status
+    assert 0 == tally("page", "--force").status
+
+
+def odd_proofs() -> dict[str, tuple[World, bytes]]:
+    """Proofs that lack what a drawing needs."""
+    made: dict[str, tuple[World, bytes]] = {}
+    world = World()
+    world.device.open()
+    beacon = world.device.beacon()
+    nulls = world.device.readings([None, None])
+    one = world.device.readings([5])
+    many = [world.device.readings(list(range(60))) for _ in range(300)]
+    world.publish()
+    for name, records in (("beacon", [beacon]), ("nulls", [nulls]), ("one", [one]), ("many", many)):
+        made[name] = world, world.prove(records)
+    changes: dict[str, dict[str, object]] = {
+        "no credential": {"credential": None},
+        "no open": {"opens": []},
+        "no inclusion": {"inclusions": []},
+    }
+    for name, change in changes.items():
+        made[name] = world, world.prove([one], **change)
+    unset = World()
+    records = [unset.device.open(time=5), unset.device.readings([1, 2], time=65)]
+    unset.publish(START)
+    made["clock not set"] = unset, unset.prove(records)
+    return made
+
+
+def test_draws_what_there_is(browser: Browser, tmp_path: Path) -> None:
+    """A proof without readings, times or an `open` would end in a traceback, or in an empty picture with a legend."""
+    for name, (world, data) in odd_proofs().items():
+        text = rendered(data, world.policy_text())
+        (tmp_path / f"{name}.html").write_text(text)
+        drawn = "What was measured" in text
+        assert (name in ("one", "many", "no inclusion")) is drawn, name
+        page = browser.open(tmp_path / f"{name}.html")
+        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), name
+        browser.close_pages()
