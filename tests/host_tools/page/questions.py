@@ -11,7 +11,7 @@ from typing import Any
 
 import playwright
 
-from tallystick.policy import Bridge, Policy
+from tallystick.policy import Policy
 from tallystick.verdict import Verdict
 
 RUN = Path(__file__).with_name("run.mjs")
