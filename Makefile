@@ -10,7 +10,7 @@ VENV := .venv/bin
 # Code that is type-checked under its package name: what runs on CPython. Firmware does not.
 CHECKED = $(patsubst %/.,%,$(wildcard .parts/packages/*/. tests/. tools/. bench/. demo/.))
 
-.PHONY: help setup ready demo test soak lint format bench clean
+.PHONY: help setup ready demo test tray soak faults test-faults fuzz bridge lint format bench size armv7 clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/\1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "make %-8s %s\n", $$1, $$2 }'
@@ -30,8 +30,23 @@ demo: ready ## one reading from a virtual board to a verdict, with everything re
 test: ready ## the whole suite; ARGS="tests/gateway -x" for a part of it
 	@$(VENV)/python -m pytest $(ARGS)
 
+tray: ready ## a tray of twenty virtual boards, two of them sabotaged, provisioned at once
+	@TALLY_TEST_TRAY=20 $(VENV)/python -m pytest tests/host_tools/test_provision.py -k tray_of_boards -s $(ARGS)
+
 soak: ready ## a board's hard week in an hour; ARGS="--seconds 600 --seed 3" for another one
 	@$(VENV)/python -m tools.soak $(ARGS)
+
+faults: ready ## kill a gateway 300 times under load; also as test-faults; ARGS="--kills 40 --seed 2"
+	@$(VENV)/python -m tools.faults $(ARGS)
+
+test-faults: faults
+
+fuzz: ready ## strangers at a gateway's door, beside honest boards; ARGS="--seed 2 --rate 2000"
+	@$(VENV)/python -m tools.fuzz $(ARGS)
+
+bridge: ready ## the bridge before real Conflux peers: ten partitions, and forty kills under load
+	@TALLY_BRIDGE_PARTITIONS=10 TALLY_BRIDGE_KILLS=40 $(VENV)/python -m pytest -o timeout=1800 \
+		tests/ledger/test_bridge.py tests/ledger/test_bridge_peers.py $(ARGS)
 
 lint: ready ## ruff (rules and format) and mypy --strict; changes nothing
 	$(VENV)/ruff check .
@@ -44,6 +59,12 @@ format: ready ## bring the code into its format, and mend what ruff can mend
 
 bench: ready ## the figures of the project; ROOM=gateway for one room
 	@$(VENV)/python -m bench $(ROOM)
+
+size: ready ## the gateway's log with ten million leaves (3 GB of disk); ARGS="--leaves 1000000"
+	@$(VENV)/python -m bench.gateway_size $(ARGS)
+
+armv7: ready ## are there wheels for a Raspberry Pi for all that the gateway runs on? asks the package index
+	@$(VENV)/python -m tools.armv7 $(ARGS)
 
 clean: ## remove what was built and cached; .venv and .parts stay
 	rm -rf build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

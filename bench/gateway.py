@@ -4,10 +4,10 @@ its sizes.
 
 from __future__ import annotations
 
-from bench import gateway_load, gateway_rules
+from bench import gateway_load, gateway_rules, gateway_size
 from bench.figure import Figure
 
 
 def figures() -> list[Figure]:
-    """All of them; the log's with ten million leaves is a run of its own (`make bench-size`)."""
-    return [*gateway_rules.figures(), *gateway_load.figures()]
+    """All of them; the log with ten million leaves is a run of its own (`make size`)."""
+    return [*gateway_rules.figures(), *gateway_load.figures(), *gateway_size.figures()]

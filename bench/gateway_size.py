@@ -22,10 +22,12 @@ from dataclasses import replace
 from pathlib import Path
 
 import httpx
+import paho.mqtt.client as paho
+from paho.mqtt.enums import CallbackAPIVersion
 
 from bench.figure import Figure
 from bench.gateway_load import BROKER, GATEWAY, enrol, ledger_line
-from tallystick import checkpoint, merkle, record
+from tallystick import checkpoint, merkle, record, topics
 from tallystick.body import Channel, Kind, Open, Readings
 from tallystick.chain import Chain, Link, Result
 from tallystick.cose import Signed
@@ -37,16 +39,15 @@ from tallystick_gateway.log import Log
 from tallystick_gateway.rows import DeviceRow, StoredCheckpoint
 from tallystick_gateway.store import Store
 from tallystick_gateway.tiles import Tiles
-from tools.fleet import Fleet
 from tools.parts import LOOPBACK, Broker, free_port
 
-DEFAULT_LEAVES = 200_000
+DEFAULT_LEAVES = 100_000
 FULL_LEAVES = 10_000_000
 DEVICES = 10_000
 BATCH = 512
 CHECKPOINT_EVERY = 20  # batches
 SMALL = 10_000
-WINDOW = 40_960  # leaves over which a speed is taken
+WINDOW = 20_480  # leaves over which a speed is taken
 BYTES_A_LEAF = 450  # database, tiles and bundles on disk
 RAW_BYTES = 149  # of a record with one reading of two channels
 START = 1_795_242_134
@@ -277,22 +278,24 @@ def _serving(http: int) -> None:
 
 
 def _everybody_speaks(grown: _Growing, port: int) -> None:
-    """One real record of every device, acknowledged."""
+    """One real record of every device, taken in; one connection carries them all."""
     store = Store.read(grown.folder.database)
-    boards = []
+    client = paho.Client(CallbackAPIVersion.VERSION2, client_id="everybody")
+    client.max_inflight_messages_set(500)
+    client.connect(LOOPBACK, port)
+    client.loop_start()
     for device, key in enumerate(grown.keys):
         top, head = grown.link(store, device)
         raw = record.sign(key, top + 1, head.id, START + top + 1, Readings(0, 0, ((1,), (1,))))
-        boards.append((grown.ids[device], [b""] * (top + 1) + [raw]))
+        client.publish(topics.Device(grown.ids[device]).up, raw, qos=1)
+    deadline = time.monotonic() + 180
+    while store.counters().get("admitted", 0) < len(grown.keys):
+        if time.monotonic() > deadline:
+            raise RuntimeError(f"not every device was taken in: {store.counters()}")
+        time.sleep(0.1)
     store.close()
-    for first in range(0, len(boards), 500):  # connections at a time
-        fleet = Fleet(boards[first : first + 500], port, window=1)
-        for one in fleet.boards:
-            one.upto, one.next = len(one.records) - 2, len(one.records) - 1
-        fleet.connect()
-        if not fleet.run(60):
-            raise RuntimeError("not every device was acknowledged")
-        fleet.close()
+    client.disconnect()
+    client.loop_stop()
 
 
 def _resident_mb(pid: int) -> float:

@@ -14,6 +14,10 @@ from tally import hal, life  # noqa: E402 - after the line above
 try:
     life.live()
 except KeyboardInterrupt:
+    from tally import lock
+
+    if lock.locked():
+        hal.reset()  # it came before boot.py had switched it off
     print("# stopped: this is the REPL")
 except Exception as error:
     # A board in the field has nobody to restart it: what is signed is kept, the rest begins anew.

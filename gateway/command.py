@@ -40,6 +40,7 @@ ARGUMENTS: Final[dict[str, tuple[str, ...]]] = {
     "interval": ("milliseconds",),
     "batch": ("readings",),
     "rotate": (),
+    "unlock": (),
 }
 _PER_S: Final = 100
 _POLL_S: Final = 0.1

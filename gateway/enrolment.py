@@ -5,11 +5,12 @@ reads.
 
     {"version": 1, "grant": "<base64>" or null,
      "devices": [{"id": "<16 hex>", "did": "did:key:...", "name": "cold-room-3" or null,
-                  "credential": "<base64>" or null}]}
+                  "credential": "<base64>" or null, "login": "$7$..." or null}]}
 
 The file is replaced as a whole; a file that cannot be read leaves the enrolment as it was. An entry
 that is wrong (its id is not that of its DID, its key is refused, its id is taken) is left out and
-named in `refused`, the others count.
+named in `refused`, the others count. `login` is what a broker checks the board's password with, a hash
+as mosquitto_passwd writes it: only `broker-config` looks at it.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ import base64
 import binascii
 import json
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -33,6 +35,9 @@ from tallystick_gateway import bounds
 __all__ = ["EnrolledDevice", "Enrolment", "EnrolmentError", "EnrolmentFile", "parse"]
 
 VERSION: Final = 1
+_LOGIN: Final = re.compile(
+    r"(?:[0-9a-f]{16}:)?(\$7\$[0-9]{1,7}\$[A-Za-z0-9+/=]{1,64}\$[A-Za-z0-9+/=]{1,128})"
+)
 
 
 class EnrolmentError(Exception):
@@ -50,6 +55,7 @@ class EnrolledDevice:
     key: PublicKey
     name: str | None
     credential: bytes | None
+    login: str | None = None
 
 
 @dataclass(frozen=True)
@@ -150,7 +156,14 @@ def _device(entry: Any) -> EnrolledDevice:
         key=key,
         name=text,
         credential=None if held is None else _base64(held, "credential", limits.CREDENTIAL_BYTES),
+        login=_login(entry.get("login")),
     )
+
+
+def _login(value: Any) -> str | None:
+    """The hash; None for anything else, for it must not keep a board's records out."""
+    found = _LOGIN.fullmatch(value) if isinstance(value, str) else None
+    return found[1] if found else None
 
 
 def _check_credential(device: EnrolledDevice) -> None:

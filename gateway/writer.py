@@ -20,11 +20,9 @@ from typing import Final
 import structlog
 
 from tallystick import milestone, record, topics
-from tallystick.body import Beacon, CheckpointRef, Open, Readings
-from tallystick.chain import Chain
+from tallystick.body import Beacon, CheckpointRef, Open
 from tallystick.errors import TallystickError
-from tallystick.record import Record
-from tallystick_gateway import bounds, verified
+from tallystick_gateway import bounds
 from tallystick_gateway.acks import Acks
 from tallystick_gateway.anchors import Anchors, LedgerKey
 from tallystick_gateway.checkpoints import Checkpoints, HighWater
@@ -34,6 +32,7 @@ from tallystick_gateway.folder import Folder, FolderError, Identity
 from tallystick_gateway.intake import Batch, Intake
 from tallystick_gateway.log import Log
 from tallystick_gateway.mqtt import Broker, Connected, Inbound, Subscribed
+from tallystick_gateway.outbox import Outbox
 from tallystick_gateway.store import Store
 
 __all__ = ["Intervals", "Writer", "filters", "last_will"]
@@ -42,6 +41,7 @@ log = structlog.get_logger()
 
 _TICK_S: Final = 0.5
 _SHORTEST_WAIT_S: Final = 0.005
+_CLOCK_JUMP_S: Final = 30.0
 _TROUBLE: Final = (sqlite3.Error, OSError, FolderError)
 
 
@@ -105,10 +105,7 @@ class Writer(threading.Thread):
         self._settle_at: float | None = None
         self._retained: set[str] = set()
         self._next_checkpoint = 0.0
-        self._next_state = 0.0
-        self._last_state = b""
-        self._next_rejected: dict[bytes, float] = {}
-        self._newest: dict[bytes, Record] = {}  # readings that are to be shown
+        self._clock_offset: float | None = None  # of the wall clock to the monotonic one
         self._next_reload = 0.0
 
     # ---- from other threads
@@ -170,6 +167,7 @@ class Writer(threading.Thread):
         self._anchors = Anchors(self._identity, self._ledger, store, self._intervals.anchor_s)
         self._acks.milestone = self._anchors.ref
         self._intake = Intake(store, self._identity.id)
+        self._outbox = Outbox(self._broker, store, self._acks, self._topics)
         store.set_fact("ledger", str(self._ledger.verifier))
         store.set_fact("origin", self._identity.origin)
         self._tree = self._open_tree()
@@ -238,6 +236,7 @@ class Writer(threading.Thread):
 
     def _step(self) -> None:
         now = int(time.time())
+        self._watch_clock(now)
         tree = self._tree
         if tree is None:
             tree = self._tree = self._open_tree()
@@ -256,6 +255,13 @@ class Writer(threading.Thread):
         self._sign(tree, now)
         if self._broker.is_connected:
             self._tell(batch, now)
+
+    def _watch_clock(self, now: int) -> None:
+        """Nothing is judged by the clock, but acknowledgements tell it to boards."""
+        offset = now - time.monotonic()
+        if self._clock_offset is not None and abs(offset - self._clock_offset) > _CLOCK_JUMP_S:
+            log.warning("the clock jumped", seconds=round(offset - self._clock_offset))
+        self._clock_offset = offset
 
     def _commit(self, now: int) -> Batch:
         """The held messages: records in one transaction, the ledger's one by one; then their
@@ -376,7 +382,7 @@ class Writer(threading.Thread):
 
     def _greet(self) -> None:
         """A new connection: the broker may have lost everything that it retained."""
-        self._last_state = b""
+        self._outbox.connected()
         if self._checkpoints.settled and self._checkpoints.frozen is None:
             self._publish_checkpoint()
         self._publish_grant()
@@ -395,44 +401,16 @@ class Writer(threading.Thread):
 
     def _tell(self, batch: Batch, now: int) -> None:
         clock = time.monotonic()
-        for refusal in batch.refusals:
-            if clock >= self._next_rejected.get(refusal.device, 0.0):
-                self._next_rejected[refusal.device] = clock + bounds.REJECTED_INTERVAL_S
-                said = {"code": refusal.code, "detail": refusal.detail, "seq": refusal.seq}
-                self._broker.publish(
-                    topics.Device(refusal.device).rejected, json.dumps(said).encode()
-                )
-        for device, parsed in batch.admitted:
-            before = self._newest.get(device)
-            if isinstance(parsed.body, Readings) and (before is None or parsed.seq > before.seq):
-                self._newest[device] = parsed
+        self._outbox.refused(batch.refusals, clock)
+        self._outbox.admitted(batch.admitted)
         devices = self._enrolment.current.devices
         for device in self._acks.due(clock):
             if device in devices:
-                self._tell_device(self._intake.chain(devices[device]), now)
+                self._outbox.device(self._intake.chain(devices[device]), now)
         if self._checkpoints.settled:
             for raw in self._anchors.due(self._checkpoints, clock, now):
                 self._broker.publish(self._ledger_topics.submit, raw)
-        self._tell_state(clock)
-
-    def _tell_device(self, chain: Chain, now: int) -> None:
-        """The acknowledgement, and the newest readings that came since the one before."""
-        signed = self._acks.sign(chain, now)
-        if not self._broker.publish(topics.Device(chain.device).ack, signed, retain=True):
-            self._acks.owe(chain.device)
-            return
-        newest = self._newest.pop(chain.device, None)
-        if newest is not None:
-            for topic, shown in verified.newest(chain, newest, self._store):
-                self._broker.publish(topic, shown, retain=True)
-
-    def _tell_state(self, clock: float) -> None:
-        status = self.status()
-        shown = json.dumps({"state": status["state"], "reason": status["reason"]}).encode()
-        if shown == self._last_state and clock < self._next_state:
-            return
-        self._last_state, self._next_state = shown, clock + bounds.STATE_INTERVAL_S
-        self._broker.publish(self._topics.state, json.dumps(status).encode(), retain=True)
+        self._outbox.state(self.status(), clock)
 
     def _read_enrolment(self, *, force: bool = False) -> None:
         clock = time.monotonic()

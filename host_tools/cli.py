@@ -30,6 +30,7 @@ _COMMANDS: Final = (
         "grant",
     ),
     *("prove", "verify", "report", "page", "export", "inspect", "issuer", "credential", "device"),
+    "ledger",
     *("logs", "doctor", "simulate"),
 )
 

@@ -15,7 +15,7 @@ from typing import Any, Final
 
 from tallystick import policy
 from tallystick.errors import TallystickError
-from tallystick_host import boards, files, limits, ports
+from tallystick_host import board_trouble, boards, files, limits, ports
 from tallystick_host.boards import Board
 from tallystick_host.console import Console
 from tallystick_host.enrolment import Enrolment
@@ -41,36 +41,6 @@ _REFUSALS: Final = {
     5: "it lets nobody in without a login",
 }
 # a board's own word for what is wrong -> code, what to do
-_LIGHTS: Final = {
-    "no network": (
-        "board.network",
-        "is the network there, and in reach? tally provision --wifi SSID sets it",
-    ),
-    "no broker": (
-        "board.broker",
-        "does the board reach the broker's address? tally provision --broker HOST:PORT",
-    ),
-    "login": ("board.login", "tally provision --login USER sets it again"),
-    "certificate": (
-        "board.certificate",
-        "the broker's certificate is not of the CA that the board was given",
-    ),
-    "refused": ("board.refused", "the gateway refuses its records: see its /v1/quarantine"),
-    "halted": (
-        "board.halted",
-        "it has lost the head of its chain: its gateway's next acknowledgement gives it back",
-    ),
-    "storage": (
-        "board.storage",
-        "its flash is full or worn: reset it; if it stays so, take another board",
-    ),
-    "sensor": ("board.sensor", "look at the wiring, in the board's README"),
-    "no sensor": (
-        "board.sensor",
-        "the sensor's settings are wrong: tally provision --sensor MODULE",
-    ),
-    "waiting": ("board.waiting", "it was not told to run: tally provision"),
-}
 
 
 @dataclass(frozen=True)
@@ -197,25 +167,16 @@ def _board(site: Site) -> Iterator[Finding]:
         return
     yield _kind(site)
     yield _owner(site)
-    light = status.get("light") or status.get("state")
-    why = shown(str(status.get("link") or status.get("sensor") or status.get("halted") or ""))
-    said = f"the board says {light!r}" + (f": {why}" if why else "")
-    if "refuses the password" in why:
-        yield Finding(
-            "board.password",
-            TROUBLE,
-            said,
-            "the Wi-Fi password is wrong: tally provision --wifi SSID --wifi-password-file FILE",
-        )
-    elif light == "sensor" and "simulator" in str(info.get("board")):
+    found = board_trouble.of(status)
+    if found is not None and found.code == "board.sensor" and "simulator" in str(info.get("board")):
         # it measures the computer that it runs on, and many have no thermometer
         yield Finding(
             "board.state", GOOD, "a channel without a value: the computer cannot measure it"
         )
-    elif light in _LIGHTS:
-        yield Finding(_LIGHTS[light][0], TROUBLE, said, _LIGHTS[light][1])
+    elif found is not None:
+        yield Finding(found.code, TROUBLE, found.said, found.remedy)
     else:
-        yield Finding("board.state", GOOD, said)
+        yield Finding("board.state", GOOD, board_trouble.said(status))
     if status.get("time") is None:
         yield Finding(
             "board.clock",

@@ -16,7 +16,7 @@ from tallystick_host.errors import UndoneError
 from tallystick_host.question import AtSeq, Between, Question
 from tallystick_host.words import span
 
-__all__ = ["check", "file_name", "statements", "with_statements"]
+__all__ = ["check", "file_name", "statements", "with_cosigned", "with_statements"]
 
 
 def check(data: bytes, id: str, asked: Question) -> Proof:
@@ -70,12 +70,21 @@ def statements(pages: Callable[[int], bytes], id: str) -> list[bytes]:
 
 def with_statements(data: bytes, raws: Sequence[bytes]) -> bytes:
     """The proof file `data` with these statements in the place of those that it has; the other parts as they are."""
+    return _with(data, Part.STATEMENT, raws)
+
+
+def with_cosigned(data: bytes, raw: bytes) -> bytes:
+    """The proof file `data` with this `cosigned` in the place of one that it has."""
+    return _with(data, Part.COSIGNED, [raw])
+
+
+def _with(data: bytes, part_type: Part, raws: Sequence[bytes]) -> bytes:
     parts = cbor.decode(data, limit=limits.PROOF_BYTES)
     if not isinstance(parts, list) or not isinstance(parts[2], list):
         raise FormatError("proof.parts", "the parts are not an array")
-    kept = [part for part in parts[2] if _type(part) != Part.STATEMENT]
-    after = next((i for i, part in enumerate(kept) if _type(part) > Part.STATEMENT), len(kept))
-    added = [[Part.STATEMENT.value, raw] for raw in raws]
+    kept = [part for part in parts[2] if _type(part) != part_type]
+    after = next((i for i, part in enumerate(kept) if _type(part) > part_type), len(kept))
+    added = [[part_type.value, raw] for raw in raws]
     grown = cbor.encode([parts[0], parts[1], [*kept[:after], *added, *kept[after:]]])
     proof.parse(grown)
     return grown

@@ -4,6 +4,7 @@
 `issuer.key`   the issuer: it signs the boards' credentials
 `policy.toml`  whom `tally verify` trusts
 `grants.json`  every grant that the owner gave
+`enrolment.json`  the boards that are enrolled, unless a command names another file
 `status.json`  which place in which status list belongs to whose credential
 `web/`         what an issuer hosts for others: its DID document and status lists; nothing secret
 
@@ -63,6 +64,10 @@ class Home(Value):
     @property
     def status_path(self) -> Path:
         return self.folder / "status.json"
+
+    @property
+    def enrolment_path(self) -> Path:
+        return self.folder / "enrolment.json"
 
     @property
     def web_folder(self) -> Path:

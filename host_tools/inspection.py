@@ -29,14 +29,14 @@ from tallystick.checkpoint import Checkpoint
 from tallystick.cose import TYP_LABEL, Typ
 from tallystick.errors import FormatError, TallystickError
 from tallystick.milestone import Confirmed, Milestone
-from tallystick.proof import Proof
+from tallystick.proof import Cosigned, Proof
 from tallystick.record import Record
 from tallystick.statement import Statement
 from tallystick.transaction import Transaction
 from tallystick_host.record_facts import Facts, milestone_ref, plain, record_facts, signed_facts
 from tallystick_host.words import rfc3339
 
-__all__ = ["inspect"]
+__all__ = ["block_facts", "inspect"]
 
 _NOTE_MARK: Final = "\n\n\N{EM DASH} ".encode()
 
@@ -173,10 +173,11 @@ def _checkpoint(one: Checkpoint) -> Facts:
 
 
 def _block(data: bytes) -> Facts:
-    return _block_facts(block.parse(data))
+    return block_facts(block.parse(data))
 
 
-def _block_facts(one: Block) -> Facts:
+def block_facts(one: Block) -> Facts:
+    """What a block says of itself."""
     facts: Facts = {
         "block": one.id.hex(),
         "kind": one.kind.name.lower(),
@@ -234,8 +235,15 @@ def _bare_confirmed(one: Confirmed) -> Facts:
     return {
         "position": one.position,
         "path": [step.hex() for step in one.path],
-        "block": _block_facts(one.block),
+        "block": block_facts(one.block),
         "milestone": _milestone(one.milestone),
+    }
+
+
+def _cosigned(one: Cosigned) -> Facts:
+    return {
+        "checkpoint": _checkpoint(one.checkpoint),
+        "path": [step.hex() for step in one.path],
     }
 
 
@@ -277,6 +285,7 @@ def _proof(one: Proof) -> Facts:
         "links": [told(entry) for entry in one.links],
         "before": _milestone(one.before) if one.before else None,
         "forks": [[told(entry) for entry in pair] for pair in one.forks],
+        "cosigned": _cosigned(one.cosigned) if one.cosigned else None,
     }
     return {name: value for name, value in facts.items() if value not in (None, [])}
 

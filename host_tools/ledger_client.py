@@ -2,8 +2,9 @@
 
 1. The ledger's retained `tips` give the parents; they are hints, a wrong one gets the block rejected.
 2. The block is published with QoS 1. That the broker has it says nothing: the ledger's receipt does.
-3. `rejected` is an error with the ledger's code, tried again once if the parents had become unknown. `attached` is
-   news that nobody signed; `confirmed` is proven by the milestone, whose signature is checked against the policy.
+3. `rejected` is an error with the ledger's code, tried again once if the parents had become unknown or old.
+   `attached` is news that nobody signed; `confirmed` is proven by the milestone, whose signature is checked
+   against the policy.
 
 The block is signed by a key of its own that is thrown away: the statement's own signature counts.
 """
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
 __all__ = ["Broker", "broker", "post"]
 
 _TIPS: Final = 8
+_STALE_PARENTS: Final = ("block.parent-unknown", "block.parent-deep")
 _PORT: Final = "1883"
 
 
@@ -81,7 +83,7 @@ def post(at: Broker, ledger: Log, said: bytes, *, wait: bool) -> Receipt:
     """
     with _connection(at) as line:
         answer = _submit(line, ledger, said)
-        if answer.state is State.REJECTED and answer.detail == "block.parent-unknown":
+        if answer.state is State.REJECTED and answer.detail in _STALE_PARENTS:
             answer = _submit(line, ledger, said)
         if answer.state is State.REJECTED:
             code = answer.detail or "block.rejected"

@@ -12,6 +12,7 @@ How new the newest milestone is, nobody proves offline: it is named with every a
 from __future__ import annotations
 
 import bisect
+import contextlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -20,15 +21,16 @@ from typing import Final
 from tallystick import block, cbor, did, limits, merkle, milestone, record, statement
 from tallystick.block import BlockKind
 from tallystick.errors import EvidenceError, FormatError, TallystickError
-from tallystick.milestone import Milestone
+from tallystick.milestone import Confirmed, Milestone
 from tallystick.policy import Log, Policy
 from tallystick.statement import Statement
-from tallystick_host import fetched, source
+from tallystick_host import fetched, source, terminal
 from tallystick_host.errors import RefusedError, UndoneError
 from tallystick_host.words import shown
 
-__all__ = ["Said", "View", "complete", "newest", "quick"]
+__all__ = ["Said", "View", "complete", "every", "newest", "progress", "proven", "quick"]
 
+_BAR_FROM: Final = 20_000  # blocks
 _HEADS: Final = {
     0x58: 1,
     0x59: 2,
@@ -69,15 +71,33 @@ def complete(
 ) -> View:
     """All statements about device `id` (16 hexadecimal digits), out of all blocks. `step`: told (done, of) blocks."""
     ledger, stone = newest(url, trusted)
-    tree = _Tree()
     stones: list[Milestone] = []
     found: list[tuple[int, Statement]] = []
+    for position, raw in every(url, stone, step):
+        _sort(raw, position, ledger, id, stones, found)
+    by_first = _in_order([*stones, stone])
+    firsts = [one.first for one in by_first]
+    said = tuple(
+        Said(position, by_first[bisect.bisect(firsts, position) - 1], one)
+        for position, one in found
+    )
+    return View(ledger, stone, said, complete=True)
+
+
+def every(
+    url: str, stone: Milestone, step: Callable[[int, int], None] = lambda _done, _of: None
+) -> Iterator[tuple[int, bytes]]:
+    """(position, bytes) of all blocks that `stone` and the milestones before it confirmed. `step` as above.
+
+    They are proven when the iteration has ended: `RefusedError` at its end if they do not lead to the root.
+    """
+    tree = _Tree()
     while tree.size < stone.size:
         before = tree.size
         for raw in _sequence(source.blocks(url, tree.size)):
             if tree.size == stone.size:
                 break  # younger than the milestone that we look at
-            _sort(raw, tree.size, ledger, id, stones, found)
+            yield tree.size, raw
             tree.add(block.block_id(raw))
         if tree.size == before:
             raise UndoneError(
@@ -89,13 +109,24 @@ def complete(
         raise RefusedError(
             "the blocks do not lead to the root that the ledger signed", code="ledger.root"
         )
-    by_first = _in_order([*stones, stone])
-    firsts = [one.first for one in by_first]
-    said = tuple(
-        Said(position, by_first[bisect.bisect(firsts, position) - 1], one)
-        for position, one in found
-    )
-    return View(ledger, stone, said, complete=True)
+
+
+def proven(url: str, trusted: Policy, id: str) -> Confirmed:
+    """Block `id` (64 hexadecimal digits) with its path, to a milestone of a ledger of the policy."""
+    try:
+        confirmed = milestone.parse_confirmed(source.confirmed(url, id))
+    except TallystickError as error:
+        raise UndoneError(f"what came is no proof: {error.detail}", code=error.code) from error
+    if confirmed.block.id.hex() != id:
+        raise RefusedError(
+            f"the proof is that of block {confirmed.block.id.hex()}", code="receipt.block"
+        )
+    _trusted(confirmed.milestone, trusted)
+    try:
+        confirmed.verify_inclusion()
+    except EvidenceError as error:
+        raise RefusedError(f"the path: {error.detail}", code=error.code) from error
+    return confirmed
 
 
 def quick(url: str, trusted: Policy, id: str) -> View:
@@ -226,3 +257,21 @@ def _sequence(data: bytes) -> Iterator[bytes]:
             )
         yield raw
         place = end
+
+
+@contextlib.contextmanager
+def progress() -> Iterator[Callable[[int, int], None]]:
+    """A bar on stderr while many blocks come, where a person looks."""
+    if not terminal.can_progress():
+        yield lambda _done, _of: None
+        return
+    from rich.console import Console
+    from rich.progress import Progress
+
+    with Progress(console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("blocks", total=None, visible=False)
+
+        def step(done: int, of: int) -> None:
+            bar.update(task, completed=done, total=of, visible=of >= _BAR_FROM)
+
+        yield step

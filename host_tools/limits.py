@@ -22,7 +22,10 @@ DEVICE_NAME_CHARS: Final = 64
 
 HTTP_TIMEOUT_S: Final = 30.0  # without a byte
 HTTP_ERROR_BYTES: Final = 4_096  # of an answer that is an error
+DEVICES_BYTES: Final = 2**20  # one answer of a gateway: up to 1,000 boards
 STATEMENTS_BYTES: Final = 16 * 2**20
+TIPS_BYTES: Final = 2**20  # a ledger's unconfirmed tips
+COSIGNED_BYTES: Final = 32_768  # a checkpoint with its witnesses, and a path
 EXPORT_BYTES: Final = 16 * 2**20  # one answer with a ledger's blocks
 GATEWAY_PROGRAM_S: Final = 600.0  # to build a proof out of a data folder
 

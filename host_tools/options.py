@@ -8,7 +8,10 @@ from typing import Any, Final, TypeVar
 
 import rich_click as click
 
+from tallystick_host import boards, ports
+from tallystick_host.boards import Board
 from tallystick_host.errors import UseError
+from tallystick_host.home import Home
 
 __all__ = [
     "AS_JSON",
@@ -36,7 +39,14 @@ __all__ = [
 F = TypeVar("F", bound=Callable[..., Any])
 Option = Callable[[F], F]
 
-PORT: Final = click.option("--port", help="Serial port of the board; auto: the only one on USB.")
+
+def _enrolment(context: click.Context, _option: click.Parameter, given: Path | None) -> Path:
+    """The file that is meant; one in the home folder if nothing is said."""
+    home: Home = context.obj
+    return given or home.enrolment_path
+
+
+PORT: Final = click.option("--port", help="Serial port of the board; default: the only one on USB.")
 VIRTUAL: Final = click.option(
     "--virtual",
     type=click.Path(path_type=Path, file_okay=False),
@@ -53,8 +63,9 @@ ENROLMENT: Final = click.option(
     "--enrolment",
     "enrolment_path",
     type=click.Path(path_type=Path),
-    required=True,
-    help="The gateway's enrolment file; made if it is not there.",
+    envvar="TALLY_ENROLMENT",
+    callback=_enrolment,
+    help="The gateway's enrolment file; made if it is not there. Default: enrolment.json in the home folder.",
 )
 FIND: Final = click.option(
     "--enrolment",
@@ -111,12 +122,17 @@ def together(*options: Callable[[Any], Any]) -> Callable[[F], F]:
     return decorate
 
 
-def one_board(port: str | None, virtual: Path | None) -> None:
-    """`UseError` unless exactly one of the two is given."""
-    if (port is None) == (virtual is None):
-        raise UseError(
-            "one of --port and --virtual is needed", hint="--port auto takes the only board on USB"
-        )
+def one_board(port: str | None, virtual: Path | None, board: Board | None = None) -> str | None:
+    """The port that is meant, the only one on USB if nothing is; None for a virtual board. `board`: which it should be.
+
+    `UseError` if both are given.
+    """
+    if port is not None and virtual is not None:
+        raise UseError("one of --port and --virtual, not both")
+    if virtual is not None:
+        return None
+    fitting = [board] if board is not None and board.usb else boards.load_all()
+    return ports.choose(port or ports.AUTO, fitting)
 
 
 def broker_address(text: str | None) -> tuple[str | None, int | None]:

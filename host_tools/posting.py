@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -34,8 +32,6 @@ from tallystick_host.words import rfc3339, shown_path
 
 __all__ = ["Asked", "Posted", "asked_options", "post", "post_options"]
 
-_BAR_FROM = 20_000  # blocks
-
 
 @dataclass(frozen=True)
 class Asked:
@@ -56,7 +52,7 @@ class Asked:
     def _view(self, *, complete: bool) -> View:
         if not complete:
             return ledger_view.quick(self.url, self.trusted, self.device.id)
-        with _progress() as step:
+        with ledger_view.progress() as step:
             return ledger_view.complete(self.url, self.trusted, self.device.id, step)
 
 
@@ -213,21 +209,3 @@ def _hint(life: Life) -> str:
     if life.history.owner is not None:
         standing += f", owner {life.history.owner}"
     return f"{standing}; --force posts it all the same"
-
-
-@contextlib.contextmanager
-def _progress() -> Iterator[Callable[[int, int], None]]:
-    """A bar on stderr while many blocks come, where a person looks."""
-    if not terminal.can_progress():
-        yield lambda _done, _of: None
-        return
-    from rich.console import Console
-    from rich.progress import Progress
-
-    with Progress(console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("blocks", total=None, visible=False)
-
-        def step(done: int, of: int) -> None:
-            bar.update(task, completed=done, total=of, visible=of >= _BAR_FROM)
-
-        yield step

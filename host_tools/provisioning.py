@@ -22,25 +22,33 @@ from typing import Any, Final
 from tallystick import proof
 from tallystick.body import Rotate
 from tallystick.errors import TallystickError
-from tallystick_host import agent_files, enrol, files, label, source
+from tallystick_host import agent_files, board_trouble, enrol, files, label, source
 from tallystick_host.agent_files import AgentFiles
 from tallystick_host.authority import Authority
 from tallystick_host.boards import Board
 from tallystick_host.console import Console
 from tallystick_host.enrol import Enrolled, Settings
 from tallystick_host.enrolment import Enrolment
-from tallystick_host.errors import HostError, RefusedError, UndoneError
+from tallystick_host.errors import HostError, RefusedError, UndoneError, UseError
 from tallystick_host.question import AtSeq
 from tallystick_host.repl import Repl
 from tallystick_host.stages import Stages
 from tallystick_host.transport import SerialPort, VirtualBoard
 from tallystick_host.words import shown, shown_path
 
-__all__ = ["Provisioned", "Wish", "provision"]
+__all__ = ["Provisioned", "Wish", "check_commands", "provision"]
 
 RECORD_S: Final = 60.0  # until a record is signed and, with a gateway, in its log
+CONNECT_S: Final = 15.0  # until a board that signs has its first acknowledgement, or knows why not
 _PROBE_S: Final = 2.0  # for an agent that runs already
 _POLL_S: Final = 0.5
+COMMANDS: Final = (
+    *("none", "report", "identify", "resend", "reset", "interval", "batch", "rotate", "unlock"),
+)  # docs/format.md, section 6
+_LOCKED: Final = (
+    "locked: nobody with a terminal or mpremote reads or changes it. Whoever holds the board still reads the key{board}"
+    " with esptool: only secure boot and flash encryption, burnt into a chip for good, keep that from him"
+)
 _DEFAULT_SENSOR: Final = "tally.chip_sensor"
 
 
@@ -63,6 +71,8 @@ class Wish:
     gateway_url: str | None = None
     valid_days: int | None = None
     labels: Path | None = None
+    commands: str | None = None
+    lock: bool = False
 
 
 @dataclass
@@ -86,6 +96,8 @@ def provision(
 ) -> Provisioned:
     """Do it. `keep` gets the running board at the end, before we let go of it; `heard` its talk."""
     written = 0
+    if wish.commands is not None:
+        check_commands(wish.commands)
     if wish.port is not None:
         written = _files(wish, wish.port, stages)
     transport: SerialPort | VirtualBoard = (
@@ -96,6 +108,8 @@ def provision(
         stages.say("waiting", f"for {transport.name}")
         console.wake()
         info = console.facts("info")
+        if info.get("locked"):
+            raise _is_locked(info)
         result = _enrol(wish, authority, console, info, stages)
         done = Provisioned(result, written, str(info.get("digest")))
         _label(wish, done, stages)
@@ -104,6 +118,13 @@ def provision(
             _look(wish, console, done, stages)
         else:
             result.notes.append("no broker is set: the board waits for it")
+        if wish.lock:
+            stages.say("locking", result.device.id)
+            console.ask(f"lock {result.device.id}")
+            result.done.append("locked")
+            result.notes.append(
+                _LOCKED.format(board="" if wish.board is None else f" of {wish.board.id}")
+            )
         if keep is not None:
             keep(console, done)
         return done
@@ -114,7 +135,10 @@ def provision(
 def _files(wish: Wish, port: str, stages: Stages) -> int:
     """Step 1 and 2: how many files were written."""
     given = None if wish.agent is None else agent_files.in_folder(wish.agent)
-    running = _running_digest(port)
+    info = _running(port)
+    if info.get("locked"):
+        raise _is_locked(info)
+    running = info.get("digest")
     if running is not None:
         agent = given or _for_board(wish.board)
         if agent is not None and agent.digest == running:
@@ -144,16 +168,34 @@ def _for_board(board: Board | None) -> AgentFiles | None:
     return None if board is None else agent_files.built(board.architecture)
 
 
-def _running_digest(port: str) -> str | None:
-    """The digest that an agent at `port` says, None if none answers soon."""
+def check_commands(text: str) -> None:
+    """Are these names of commands that a gateway may give? `UseError` if not."""
+    unknown = [name for name in text.split() if name not in COMMANDS]
+    if unknown or not text.split():
+        raise UseError(
+            f"{shown(' '.join(unknown) or text)!r} is no command of a gateway",
+            hint=f"some of: {' '.join(COMMANDS)}; or none",
+        )
+
+
+def _is_locked(info: dict[str, Any]) -> RefusedError:
+    return RefusedError(
+        f"board {shown(str(info.get('id')))} is locked: nothing can be changed over this cable",
+        code="provision.locked",
+        hint="tally-gateway command ID unlock, if its owner allowed that; else tally flash --erase-identity",
+    )
+
+
+def _running(port: str) -> dict[str, Any]:
+    """What an agent at `port` says of itself, {} if none answers soon."""
     transport = SerialPort(port)
     transport.start_s = _PROBE_S
     try:
         console = Console(transport)
         console.wake()
-        return str(console.facts("info").get("digest"))
+        return console.facts("info")
     except HostError:
-        return None
+        return {}
     finally:
         transport.close()
 
@@ -202,6 +244,8 @@ def _settings(wish: Wish, console: Console, info: dict[str, Any]) -> list[str]:
         console.ask(f"set config {json.dumps(login)}")
         done.append(f"login {shown(wish.login_user)}")
     wanted = _board_settings(wish, present)
+    if wish.commands is not None and present.get("commands") != wish.commands:
+        wanted["commands"] = wish.commands
     if wanted:
         console.ask(f"set config {json.dumps(wanted)}")
         done += [f"{name} {value}" for name, value in wanted.items()]
@@ -251,8 +295,7 @@ def _look(wish: Wish, console: Console, done: Provisioned, stages: Stages) -> No
             newest = signed - 1 if newest is None else newest
             if wish.gateway_url is None:
                 done.record, done.looked_at = newest, "board"
-                if status.get("upto") is None:
-                    done.enrolled.notes.append("signed, and not acknowledged by a gateway yet")
+                _connected(console, done)
                 return
             if _at_gateway(wish.gateway_url, done, newest):
                 done.record, done.looked_at = newest, "gateway"
@@ -260,12 +303,30 @@ def _look(wish: Wish, console: Console, done: Provisioned, stages: Stages) -> No
         elif status.get("halted"):
             break
         time.sleep(_POLL_S)
-    why = status.get("halted") or status.get("link") or status.get("sensor") or status.get("state")
+    trouble = board_trouble.of(status)
     raise UndoneError(
-        f"enrolled, and no record of it was seen in {RECORD_S:.0f} s: the board says {shown(str(why))!r}",
+        f"enrolled, and no record of it was seen in {RECORD_S:.0f} s: {board_trouble.said(status)}",
         code="provision.record",
-        hint="tally doctor looks for the reason; repeating the command is harmless",
+        hint=trouble.remedy if trouble else "tally doctor looks for the reason",
     )
+
+
+def _connected(console: Console, done: Provisioned) -> None:
+    """Does the board reach its gateway? It has a moment to say so; a trouble that it names is told, with its remedy."""
+    deadline = time.monotonic() + CONNECT_S
+    while True:
+        status = console.facts("status")
+        if status.get("upto") is not None:
+            return
+        waits = status.get("link") is None and status.get("light") != "no grant"
+        if not waits or time.monotonic() > deadline:
+            break
+        time.sleep(_POLL_S)
+    trouble = board_trouble.of(status)
+    notes = done.enrolled.notes
+    notes.append(f"signed, and not acknowledged by a gateway yet: {board_trouble.said(status)}")
+    if trouble is not None:
+        notes.append(trouble.remedy)
 
 
 def _at_gateway(url: str, done: Provisioned, seq: int) -> bool:

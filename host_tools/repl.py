@@ -165,6 +165,12 @@ def _failure(text: str, port: str) -> HostError:
             code="port.open",
             hint="tally devices lists the ports; close any monitor that has it open",
         )
+    if any(words in text for words in ("Input/output error", "Errno 5", "device disconnected")):
+        return UndoneError(
+            f"{name} broke off",
+            code="port.gone",
+            hint="plug the board in again and repeat the command: it goes on where it was",
+        )
     if "could not enter raw repl" in text:
         return UndoneError(
             f"no MicroPython answers at {name}",

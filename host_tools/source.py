@@ -20,7 +20,19 @@ from tallystick_host.errors import UndoneError, UseError
 from tallystick_host.question import AtSeq, AtTime, Between, Question
 from tallystick_host.words import shown, shown_path
 
-__all__ = ["blocks", "from_folder", "from_gateway", "milestone", "signed_by_gateway", "statements"]
+__all__ = [
+    "block",
+    "blocks",
+    "confirmed",
+    "cosigned",
+    "devices",
+    "from_folder",
+    "from_gateway",
+    "milestone",
+    "signed_by_gateway",
+    "statements",
+    "tips",
+]
 
 _GATEWAY: Final = "tallystick_gateway"
 
@@ -77,9 +89,39 @@ def _program(folder: Path, arguments: Sequence[str]) -> bytes:
     return done.stdout
 
 
+def devices(url: str, after: str) -> bytes:
+    """One answer of the gateway at `url`: JSON of the boards whose ids come after `after`."""
+    return _fetch(url, "v1/devices", {"after": after} if after else {}, limits.DEVICES_BYTES)
+
+
 def statements(url: str, id: str, start: int) -> bytes:
     """One answer of the ledger at `url`: a CBOR array of the statements about device `id` from position `start` on."""
     return _fetch(url, f"v1/statements/{id}", {"from": str(start)}, limits.STATEMENTS_BYTES)
+
+
+def cosigned(url: str, block: str) -> bytes | None:
+    """CBOR `cosigned` over the milestone that confirmed block `block` (64 hexadecimal digits), if there is one."""
+    try:
+        return _fetch(url, f"v1/blocks/{block}/cosigned", {}, limits.COSIGNED_BYTES)
+    except UndoneError as error:
+        if error.code == "source.refused":
+            return None
+        raise
+
+
+def confirmed(url: str, block: str) -> bytes:
+    """CBOR `confirmed` of a block (64 hexadecimal digits)."""
+    return _fetch(url, f"v1/blocks/{block}/confirmed", {}, library_limits.RECEIPT_BYTES)
+
+
+def block(url: str, id: str) -> bytes:
+    """The bytes of a block (64 hexadecimal digits), confirmed or not."""
+    return _fetch(url, f"v1/blocks/{id}", {}, library_limits.BLOCK_BYTES)
+
+
+def tips(url: str) -> bytes:
+    """CBOR [* hash] of the unconfirmed blocks on which nobody has built."""
+    return _fetch(url, "v1/tips", {}, limits.TIPS_BYTES)
 
 
 def milestone(url: str) -> bytes:

@@ -162,7 +162,8 @@ def launcher() -> Path:
 def _serial_reason(error: Exception) -> str:
     if isinstance(error, OSError) and error.errno is not None:
         return os.strerror(error.errno).lower()
-    return shown(str(error)).lower()
+    text = shown(str(error)).lower()
+    return "it is no serial port" if "inappropriate ioctl" in text else text
 
 
 def _port_hint(error: Exception) -> str:

@@ -20,7 +20,10 @@ from tallystick_ledger.errors import LedgerError
 __all__ = ["cli", "main"]
 
 # in the order of --help; `commands/<name>.py` holds `command`
-_COMMANDS: Final = ("init", "identity", "run", "fsck", "bridge")
+_COMMANDS: Final = (
+    *("init", "identity", "run", "follow"),
+    *("fsck", "backup", "snapshot", "restore", "prune", "bridge"),
+)
 
 
 class _Commands(click.Group):

@@ -1,12 +1,17 @@
-"""Errors of the ledger node. What is wrong with a block is an error of the library; these are about the node itself.
+"""Errors of the ledger node.
 
 LedgerError          the node cannot do what was asked; `hint` says what to do
 └── ForkError        going on could sign a second milestone with one index: the node stops
+
+RejectedError        a block is not for this ledger, or not now: a `TallystickError`, whose code goes into the
+                     receipt. What is wrong with a block's form is an error of the library.
 """
 
 from __future__ import annotations
 
-__all__ = ["ForkError", "LedgerError"]
+from tallystick.errors import TallystickError
+
+__all__ = ["ForkError", "LedgerError", "RejectedError"]
 
 
 class LedgerError(Exception):
@@ -20,3 +25,7 @@ class LedgerError(Exception):
 
 class ForkError(LedgerError):
     """Another history of this ledger exists; signing on would fork it."""
+
+
+class RejectedError(TallystickError):
+    """The block is not for this ledger, or not now."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import fcntl
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -17,7 +17,8 @@ from tallystick.errors import TallystickError
 from tallystick.keys import PrivateKey
 from tallystick.note import VerifierKey
 from tallystick_ledger.errors import LedgerError
-from tallystick_ledger.store import Reader, Store
+from tallystick_ledger.reader import Reader
+from tallystick_ledger.store import Store
 
 __all__ = ["Folder"]
 
@@ -52,6 +53,63 @@ class Folder:
         Store.create(draft, key.public, genesis)
         draft.rename(self.database)
         self._sync()
+
+    def adopt(self, genesis: bytes, key: VerifierKey) -> None:
+        """A copy of the ledger that `genesis` starts and `key` signs, to follow it; `LedgerError` if it is not
+        that ledger's, or something stands here already.
+        """
+        try:
+            parsed = block.parse(genesis)
+            parsed.signed.verify(key.key)
+        except TallystickError as error:
+            raise LedgerError(
+                f"what came is not the start of {key.name}: {error.detail}"
+            ) from error
+        try:
+            self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        except OSError as error:
+            raise LedgerError(f"cannot write to '{self.path}': {error.strerror}") from error
+        if self.database.exists() or self._key.exists():
+            raise LedgerError(f"'{self.path}' holds a ledger already")
+        draft = self.database.with_suffix(".new")
+        draft.unlink(missing_ok=True)
+        Store.create(draft, key.key, genesis)
+        draft.rename(self.database)
+        self._sync()
+
+    def receive(self, write: Callable[[Path], None], key: Path | None) -> None:
+        """A database that `write` makes, and a copy of the key in `key` if there is one; `LedgerError` if something
+        stands here already, or the two do not belong together.
+        """
+        if self.database.exists() or self._key.exists():
+            raise LedgerError(
+                f"'{self.path}' holds a ledger, or what is left of one",
+                hint="choose another folder",
+            )
+        try:
+            self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
+            secret = None if key is None else PrivateKey.from_pem(key.read_bytes())
+        except OSError as error:
+            raise LedgerError(f"'{error.filename}': {error.strerror}") from error
+        except TallystickError as error:
+            raise LedgerError(f"'{key}' is no key: {error.detail}") from None
+        draft = self.database.with_suffix(".new")
+        draft.unlink(missing_ok=True)
+        write(draft)
+        with Reader.open(draft) as reader:
+            fits = secret is None or reader.key == secret.public
+        if not fits:
+            draft.unlink()
+            raise LedgerError(f"the key in '{key}' is not that of this ledger")
+        if secret is not None:
+            self._write_key(secret)
+        draft.rename(self.database)
+        self._sync()
+
+    @property
+    def signs(self) -> bool:
+        """Is the ledger's key here? A node without it can only follow."""
+        return self._key.exists()
 
     def key(self) -> PrivateKey:
         """The ledger's key, which must be the one that the database names."""

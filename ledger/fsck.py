@@ -9,23 +9,27 @@
 5. Every size and root, computed from the ids without the stored tree; the signed note of each; the
    stored tree itself.
 6. The head is the newest milestone, and what no milestone reaches has no position.
+
+Of a block that was pruned its id is left: it must lead to the roots that later milestones sign, at the
+place that is kept. What 2 to 4 say of it can no longer be derived, and is passed over.
 """
 
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tallystick import block, checkpoint, merkle, milestone
+from tallystick import block, checkpoint, milestone
 from tallystick.block import Block, BlockKind
 from tallystick.errors import TallystickError
 from tallystick.note import VerifierKey
 from tallystick_ledger import dag, tree
-from tallystick_ledger.admission import Subject, subject_of
 from tallystick_ledger.errors import LedgerError
-from tallystick_ledger.store import Reader
+from tallystick_ledger.reader import Reader, prefix
+from tallystick_ledger.state import about
+from tallystick_ledger.tree import Frontier
 
 __all__ = ["Report", "check"]
 
@@ -37,14 +41,17 @@ class Report:
     blocks: int = 0
     confirmed: int = 0
     milestones: int = 0
+    pruned: int = 0
     damage: list[str] = field(default_factory=list)
 
 
-def check(database: Path) -> Report:
-    """Check the whole ledger; `LedgerError` if the file cannot even be opened as one."""
+def check(database: Path, step: Callable[[int, int], None] = lambda _done, _of: None) -> Report:
+    """Check the whole ledger; `LedgerError` if the file cannot even be opened as one. `step` is told (done, of)
+    blocks.
+    """
     try:
         with Reader.open(database) as reader:
-            found = _Check(reader)
+            found = _Check(reader, step)
             for line in found.run():
                 found.report.damage.append(line)
     except sqlite3.Error as error:
@@ -55,12 +62,15 @@ def check(database: Path) -> Report:
 
 
 class _Check:
-    def __init__(self, reader: Reader) -> None:
+    def __init__(self, reader: Reader, step: Callable[[int, int], None]) -> None:
         self.report = Report()
         self._reader = reader
         self._db = reader.connection
+        self._step = step
         self._parents: dict[bytes, tuple[bytes, ...]] = {}
-        self._positions: dict[bytes, tuple[int | None, int | None]] = {}
+        self._positions: dict[bytes, int | None] = {}
+        self._kept: list[bytes] = []  # ids by position, as the database has them
+        self._gone: set[bytes] = set()
         self._genesis: Block | None = None
 
     def run(self) -> Iterator[str]:
@@ -75,23 +85,38 @@ class _Check:
     # ---- 2
 
     def _blocks(self) -> Iterator[str]:
+        total = self._db.execute("SELECT count(*) FROM blocks").fetchone()[0]
         query = (
-            "SELECT arrival, id, kind, subject, digest, position, milestone, raw"
-            " FROM blocks ORDER BY arrival"
+            "SELECT arrival, prefix, id, kind, subject, digest, raw, position"
+            " FROM blocks LEFT JOIN places USING (arrival) ORDER BY arrival"
         )
-        for arrival, name, kind, subject, digest, position, number, raw in self._db.execute(query):
+        for arrival, start, name, kind, subject, digest, raw, position in self._db.execute(query):
             self.report.blocks += 1
+            if self.report.blocks % 10_000 == 0:
+                self._step(self.report.blocks, total)
             where = f"block {name.hex()} (arrival {arrival})"
-            if block.block_id(raw) != name:
+            self._positions[name] = position
+            if arrival != self.report.blocks:
+                yield f"{where}: a block before it is missing"
+                self.report.blocks = arrival
+            if raw is None:
+                self.report.pruned += 1
+                self._gone.add(name)
+                self._parents[name] = ()
+                if position is None or position >= self._reader.pruned():
+                    yield f"{where}: its bytes are missing, and it was not pruned"
+                continue
+            if block.block_id(raw) != name or prefix(name) != start:
                 yield f"{where}: the id is not that of its bytes"
                 continue
             try:
                 parsed = block.parse(raw)
-                about = self._subject(parsed)
+                subject_now = about(parsed, self._reader.ledger)
             except TallystickError as error:
                 yield f"{where}: {error}"
                 continue
-            if parsed.kind.value != kind or (about.id, about.digest or None) != (subject, digest):
+            said = (parsed.kind.value, subject_now.id, subject_now.digest)
+            if said != (kind, subject, digest):
                 yield f"{where}: kind or subject is not what the block says"
             if parsed.kind is BlockKind.GENESIS:
                 yield from self._start(parsed, where)
@@ -99,14 +124,14 @@ class _Check:
                 if parent not in self._parents:
                     yield f"{where}: its parent {parent.hex()} did not arrive before it"
             self._parents[name] = parsed.parents
-            self._positions[name] = (position, number)
         if self._genesis is None:
             yield "genesis is missing"
-
-    def _subject(self, parsed: Block) -> Subject:
-        if parsed.kind in (BlockKind.ANCHOR, BlockKind.STATEMENT):
-            return subject_of(parsed, self._reader.ledger)
-        return Subject(None, b"")
+        query = "SELECT position, id FROM places JOIN blocks USING (arrival) ORDER BY position"
+        for expected, (position, name) in enumerate(self._db.execute(query)):
+            if expected != position:
+                yield f"position {expected}: no block"
+                return
+            self._kept.append(name)
 
     def _start(self, genesis: Block, where: str) -> Iterator[str]:
         if self._genesis is not None or self._parents:
@@ -125,75 +150,99 @@ class _Check:
     def _milestones(self) -> Iterator[str]:
         if self._genesis is None:
             return
-        key = VerifierKey(checkpoint.ledger_name(self._reader.ledger), self._reader.key)
         unconfirmed = dict(self._parents)
-        nodes: dict[tuple[int, int], bytes] = {}
-        previous, last_time, size = self._genesis.id, self._genesis.time, 0
-        root = merkle.EMPTY_ROOT
+        nodes: dict[int, bytes] = {}
+        frontier = Frontier()
+        previous: bytes | None = self._genesis.id
+        last_time = self._genesis.time
+        number = 0
         query = (
-            "SELECT number, block, size, root, time, checkpoint, raw"
-            " FROM milestones LEFT JOIN blocks ON block = id ORDER BY number"
+            "SELECT number, id, size, root, time, checkpoint, raw"
+            " FROM milestones LEFT JOIN blocks USING (arrival) ORDER BY number"
         )
-        for row in self._db.execute(query):
-            number, name, row_size, row_root, row_time, note, raw = row
+        for number, name, size, root, time, note, raw in self._db.execute(query):
             self.report.milestones += 1
             where = f"milestone {number}"
-            try:
-                one = milestone.parse(raw or b"")
-                one.verify(self._reader.key)
-            except TallystickError as error:
-                yield f"{where}: {error}"
+            one: milestone.Milestone | None = None
+            if name is None or number != self.report.milestones:
+                yield f"{where}: one before it, or its block, is missing"
                 return
-            if (one.index, one.id, one.previous) != (self.report.milestones, name, previous):
-                yield f"{where}: does not continue the one before it"
-            if one.ledger != self._reader.ledger:
-                yield f"{where}: of another ledger"
-            if one.time < last_time:
-                yield f"{where}: its time is below that of the one before it"
-            confirmed = dag.order(one.block.parents, unconfirmed)
-            for position, block_id in enumerate(confirmed, size):
-                del unconfirmed[block_id]
-                if self._positions.get(block_id) != (position, number):
+            if raw is not None:
+                try:
+                    one = milestone.parse(raw)
+                    one.verify(self._reader.key)
+                except TallystickError as error:
+                    yield f"{where}: {error}"
+                    return
+                yield from self._said(one, previous, last_time, (size, root, time), where)
+                last_time = one.time
+            previous = name
+            # 4
+            kept = self._kept[frontier.size : size]
+            if one is None or not self._gone.isdisjoint(kept):
+                confirmed = kept
+            else:
+                confirmed = dag.order(one.block.parents, unconfirmed)
+            for position, block_id in enumerate(confirmed, frontier.size):
+                if unconfirmed.pop(block_id, None) is None:
+                    yield f"block {block_id.hex()}: confirmed twice"
+                if self._positions.get(block_id) != position:
                     yield f"block {block_id.hex()}: its place is {position}, by {where}"
-            nodes.update(tree.grow(lambda *at: nodes[at], size, confirmed))
-            size += len(confirmed)
-            root = tree.root(lambda *at: nodes[at], size)
-            if (one.size, one.root) != (size, root):
+            # 5
+            for level, place, value in frontier.grow(confirmed):
+                nodes[tree.number(level, place)] = value
+            if (size, root) != (frontier.size, frontier.root):
                 yield f"{where}: size or root is not that of the blocks"
-            if (row_size, row_root, row_time) != (one.size, one.root, one.time):
-                yield f"{where}: the database says other than the milestone"
-            yield from _note(note, key, one, where)
-            previous, last_time = one.id, one.time
-        self.report.confirmed = size
-        yield from self._end(unconfirmed, nodes, size, root)
+                return
+            yield from self._note(note, size, root, where)
+        self.report.confirmed = frontier.size
+        yield from self._end(unconfirmed, nodes, frontier)
+
+    def _said(
+        self,
+        one: milestone.Milestone,
+        previous: bytes | None,
+        last_time: int,
+        row: tuple[int, bytes, int],
+        where: str,
+    ) -> Iterator[str]:
+        if (one.index, one.previous) != (self.report.milestones, previous):
+            yield f"{where}: does not continue the one before it"
+        if one.ledger != self._reader.ledger:
+            yield f"{where}: of another ledger"
+        if one.time < last_time:
+            yield f"{where}: its time is below that of the one before it"
+        if row != (one.size, one.root, one.time):
+            yield f"{where}: the database says other than the milestone"
 
     def _end(
-        self,
-        unconfirmed: dict[bytes, tuple[bytes, ...]],
-        nodes: dict[tuple[int, int], bytes],
-        size: int,
-        root: bytes,
+        self, unconfirmed: dict[bytes, tuple[bytes, ...]], nodes: dict[int, bytes], tip: Frontier
     ) -> Iterator[str]:
         for name in unconfirmed:
-            if self._positions[name] != (None, None):
+            if self._positions[name] is not None:
                 yield f"block {name.hex()}: has a position that no milestone gives it"
-        kept = {
-            (level, place): value
-            for level, place, value in self._db.execute("SELECT level, place, hash FROM nodes")
-        }
-        for level, place in sorted(set(kept.items()) ^ set(nodes.items())):
-            yield f"tree node {level}: {place!r} is not what the blocks give"
+        kept = dict(self._db.execute("SELECT number, hash FROM nodes"))
+        for number in sorted(dict(set(kept.items()) ^ set(nodes.items()))):
+            yield f"tree node {number}: is not what the blocks give"
         head = self._reader.head()
-        if (head.index, head.size, head.root) != (self.report.milestones, size, root):
+        if (head.index, head.size, head.root) != (self.report.milestones, tip.size, tip.root):
             yield "head: is not the newest milestone"
+        arrivals = self._db.execute(
+            "SELECT count(*) FROM blocks LEFT JOIN places USING (arrival)"
+            " WHERE position IS NULL AND arrival <= (SELECT settled FROM ledger)"
+        )
+        if arrivals.fetchone()[0]:
+            yield "head: an unconfirmed block would be forgotten at the next start"
 
-
-def _note(raw: bytes, key: VerifierKey, one: milestone.Milestone, where: str) -> Iterator[str]:
-    try:
-        note = checkpoint.parse(raw)
-        note.verify(key)
-    except TallystickError as error:
-        yield f"{where}: its checkpoint: {error}"
-        return
-    if (note.size, note.root) != (one.size, one.root):
-        yield f"{where}: its checkpoint has another size or root"
+    def _note(self, raw: bytes | None, size: int, root: bytes, where: str) -> Iterator[str]:
+        if raw is None:
+            return
+        key = VerifierKey(checkpoint.ledger_name(self._reader.ledger), self._reader.key)
+        try:
+            note = checkpoint.parse(raw)
+            note.verify(key)
+        except TallystickError as error:
+            yield f"{where}: its checkpoint: {error}"
+            return
+        if (note.size, note.root) != (size, root):
+            yield f"{where}: its checkpoint has another size or root"

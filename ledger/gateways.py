@@ -11,6 +11,7 @@ from __future__ import annotations
 from tallystick import message
 from tallystick.checkpoint import Checkpoint
 from tallystick.errors import TallystickError
+from tallystick.keys import PublicKey
 from tallystick.note import VerifierKey
 from tallystick_ledger.limits import GATEWAY_KEYS
 
@@ -18,10 +19,10 @@ __all__ = ["Gateways"]
 
 
 class Gateways:
-    """The keys that were shown since the process started, by origin."""
+    """The keys that were shown since the process started, by kid."""
 
     def __init__(self) -> None:
-        self._keys: dict[str, VerifierKey] = {}
+        self._keys: dict[bytes, VerifierKey] = {}
 
     def learn(self, raw: bytes) -> None:
         """Take the key out of a grant; bytes that are none are left alone."""
@@ -31,10 +32,19 @@ class Gateways:
         except TallystickError:
             return
         if len(self._keys) < GATEWAY_KEYS:
-            self._keys[key.name] = key
+            self._keys[grant.key.kid] = key
 
-    def check(self, note: Checkpoint) -> None:
-        """Return if the note's origin is unknown or signed it, else raise a `TallystickError`."""
-        key = self._keys.get(note.origin)
-        if key is not None:
-            note.verify(key)
+    def key(self, gateway: bytes) -> PublicKey | None:
+        """The key with this kid."""
+        found = self._keys.get(gateway)
+        return None if found is None else found.key
+
+    def check(self, gateway: bytes, note: Checkpoint) -> bool:
+        """True if `gateway` is known and signed the note, False if it is not known; a `TallystickError` if it
+        is known and did not sign.
+        """
+        key = self._keys.get(gateway)
+        if key is None:
+            return False
+        note.verify(key)
+        return True

@@ -1,11 +1,17 @@
 """The ledger's read-only HTTP side. It gives what proves itself; nothing here is trusted for coming from here.
 
-    GET /healthz                          JSON: newest milestone, blocks waiting, connection to the broker
+    GET /                                 the page that shows the DAG; /page/<name> its parts
+    GET /healthz                          JSON: newest milestone, blocks waiting, connection to the broker;
+                                          503 once the ledger was seen to fork
     GET /v1/identity                      the verifier key, one line
     GET /v1/milestone                     newest milestone block
     GET /v1/checkpoint                    the same as signed note
     GET /v1/blocks/<64 hex>               a block's bytes
     GET /v1/blocks/<64 hex>/confirmed     CBOR `confirmed`; 404 `block.pending` until then
+    GET /v1/blocks/<64 hex>/cosigned      CBOR `cosigned`; 404 `checkpoint.not-cosigned`
+    GET /v1/blocks/<64 hex>/view          JSON: what a block says, its children, its path; for people
+    GET /v1/dag?before=A&limit=N          JSON: the newest blocks that came before arrival A; for people
+    GET /v1/tips                          CBOR [* hash]: unconfirmed blocks without children
     GET /v1/statements/<16 hex>?from=N    CBOR [* bstr .cbor confirmed], ascending positions from N on
     GET /v1/export?from=N&limit=M         CBOR sequence of blocks as byte strings, from position N on
 
@@ -20,6 +26,7 @@ import socket
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Final, Self
 
 import uvicorn
@@ -30,10 +37,17 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
 from tallystick import cbor
+from tallystick_ledger import views
 from tallystick_ledger.errors import LedgerError
 from tallystick_ledger.folder import Folder
-from tallystick_ledger.limits import ANSWER_BYTES, EXPORT_BLOCKS, HTTP_CONNECTIONS, STATEMENTS
-from tallystick_ledger.store import Reader
+from tallystick_ledger.limits import (
+    ANSWER_BYTES,
+    EXPORT_BLOCKS,
+    HTTP_CONNECTIONS,
+    PAGE_BLOCKS,
+    STATEMENTS,
+)
+from tallystick_ledger.reader import Reader
 
 __all__ = ["Server", "application"]
 
@@ -41,6 +55,18 @@ _CBOR: Final = "application/cbor"
 _CBOR_SEQUENCE: Final = "application/cbor-seq"  # RFC 8742
 _COSE: Final = "application/cose"
 _JOIN_S: Final = 1.5
+_NEWEST: Final = 10**18 - 1
+_PAGE: Final = Path(__file__).parent / "page"
+_PAGE_TYPES: Final = {
+    "index.html": "text/html; charset=utf-8",
+    "page.css": "text/css; charset=utf-8",
+    "page.js": "text/javascript; charset=utf-8",
+    "drawing.js": "text/javascript; charset=utf-8",
+}
+# the page is its own and asks nobody else; what a block says is text, never code
+_CSP: Final = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src data:"
+)
 
 
 class _Views:
@@ -54,17 +80,20 @@ class _Views:
         with self._reader() as reader:
             head = reader.head()
             newest = reader.milestone(head.index)
-            return JSONResponse(
-                {
-                    "status": "ok",
-                    "ledger": reader.ledger.hex(),
-                    "index": head.index,
-                    "size": head.size,
-                    "time": None if newest is None else newest.time,
-                    "pending": reader.pending_count(),
-                    "broker": "connected" if self._connected() else "disconnected",
-                }
-            )
+            forks = reader.forks()
+            facts = {
+                "status": "fork" if forks else "ok",
+                "ledger": reader.ledger.hex(),
+                "role": "signs" if self._folder.signs else "follows",
+                "index": head.index,
+                "size": head.size,
+                "time": None if newest is None else newest.time,
+                "pending": reader.pending_count(),
+                "broker": "connected" if self._connected() else "disconnected",
+            }
+            if forks:
+                facts["code"] = forks[0][3]
+            return JSONResponse(facts, 503 if forks else 200)
 
     def identity(self, _: Request) -> Response:
         return PlainTextResponse(f"{self._folder.identity()}\n")
@@ -87,6 +116,8 @@ class _Views:
         name = _hex(request, 64)
         with self._reader() as reader:
             raw = reader.raw(name)
+            if raw is None and reader.has(name):
+                raise HTTPException(410, "block.pruned: it was here; its bytes were pruned")
         if raw is None:
             raise _missing("block.unknown", f"no block {name.hex()} here")
         return Response(raw, media_type=_COSE)
@@ -97,9 +128,51 @@ class _Views:
             confirmed = reader.confirmed(name)
             if confirmed is not None:
                 return Response(confirmed.encode(), media_type=_CBOR)
+            if reader.position(name) is not None:
+                raise HTTPException(410, "block.pruned: it was here; its bytes were pruned")
             if reader.has(name):
                 raise _missing("block.pending", "attached; no milestone has confirmed it yet")
         raise _missing("block.unknown", f"no block {name.hex()} here")
+
+    def cosigned(self, request: Request) -> Response:
+        name = _hex(request, 64)
+        with self._reader() as reader:
+            if not reader.has(name):
+                raise _missing("block.unknown", f"no block {name.hex()} here")
+            found = reader.cosigned(name)
+        if found is None:
+            raise _missing("checkpoint.not-cosigned", "no witness has cosigned it")
+        return Response(cbor.encode([found.checkpoint.raw, list(found.path)]), media_type=_CBOR)
+
+    def view(self, request: Request) -> Response:
+        name = _hex(request, 64)
+        with self._reader() as reader:
+            facts = views.block_facts(reader, name)
+        if facts is None:
+            raise _missing("block.unknown", f"no block {name.hex()} here")
+        return JSONResponse(facts)
+
+    def dag(self, request: Request) -> Response:
+        before = _number(request, "before", _NEWEST)
+        limit = min(_number(request, "limit", PAGE_BLOCKS), PAGE_BLOCKS)
+        with self._reader() as reader:
+            facts = views.dag_facts(reader, before, limit)
+        facts["role"] = "signs" if self._folder.signs else "follows"
+        facts["broker"] = "connected" if self._connected() else "disconnected"
+        return JSONResponse(facts, headers={"Cache-Control": "no-store"})
+
+    def tips(self, _: Request) -> Response:
+        with self._reader() as reader:
+            return Response(cbor.encode(views.tip_ids(reader)), media_type=_CBOR)
+
+    def page(self, request: Request) -> Response:
+        name = request.path_params.get("name", "index.html")
+        kind = _PAGE_TYPES.get(name)
+        if kind is None:
+            raise HTTPException(404)
+        return Response(
+            (_PAGE / name).read_bytes(), media_type=kind, headers={"Content-Security-Policy": _CSP}
+        )
 
     def statements(self, request: Request) -> Response:
         device, start = _hex(request, 16), _number(request, "from", 0)
@@ -132,17 +205,23 @@ class _Views:
 
 def application(folder: Folder, connected: Callable[[], bool]) -> Starlette:
     """The paths above, over the ledger in `folder`."""
-    views = _Views(folder, connected)
+    pages = _Views(folder, connected)
     return Starlette(
         routes=[
-            Route("/healthz", views.health),
-            Route("/v1/identity", views.identity),
-            Route("/v1/milestone", views.milestone),
-            Route("/v1/checkpoint", views.checkpoint),
-            Route("/v1/blocks/{id}", views.block),
-            Route("/v1/blocks/{id}/confirmed", views.confirmed),
-            Route("/v1/statements/{id}", views.statements),
-            Route("/v1/export", views.export),
+            Route("/healthz", pages.health),
+            Route("/v1/identity", pages.identity),
+            Route("/v1/milestone", pages.milestone),
+            Route("/v1/checkpoint", pages.checkpoint),
+            Route("/v1/blocks/{id}", pages.block),
+            Route("/v1/blocks/{id}/confirmed", pages.confirmed),
+            Route("/", pages.page),
+            Route("/page/{name}", pages.page),
+            Route("/v1/blocks/{id}/view", pages.view),
+            Route("/v1/dag", pages.dag),
+            Route("/v1/tips", pages.tips),
+            Route("/v1/blocks/{id}/cosigned", pages.cosigned),
+            Route("/v1/statements/{id}", pages.statements),
+            Route("/v1/export", pages.export),
         ],
         exception_handlers={HTTPException: _explain},
     )

@@ -1,4 +1,4 @@
-"""The one thread that writes: takes what the broker brings, makes milestones when due, publishes.
+"""The ledger that signs, at work: takes what the broker brings, makes milestones when due, publishes.
 
 Order of every step: commit, publish, acknowledge. Whatever was committed and not published when the
 process ended is found in the database at the next connection: retained topics are published again,
@@ -10,34 +10,41 @@ an old copy. Afterwards milestones go on without a broker, since they are the si
 
 from __future__ import annotations
 
-import queue
-import sqlite3
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Final
 
 import structlog
 from paho.mqtt.client import MQTTMessageInfo
 
 from tallystick import cbor, topics
 from tallystick.cose import Signer
-from tallystick_ledger.errors import LedgerError
-from tallystick_ledger.limits import ANCHOR_TOPICS, BATCH_MESSAGES, RECEIPTS_AT_ONCE
-from tallystick_ledger.mqtt import Delivery, Event, Granted, Link, Ready, Shown
+from tallystick.errors import TallystickError
+from tallystick.milestone import Milestone
+from tallystick_ledger import history
+from tallystick_ledger.limits import (
+    ANCHOR_TOPICS,
+    ANSWERS_A_SECOND,
+    HISTORY_BLOCKS,
+    HISTORY_BYTES,
+    RECEIPTS_AT_ONCE,
+    ROUND_S,
+)
+from tallystick_ledger.mqtt import Asked, Delivery, Event, Granted, Link, Ready, Shown
 from tallystick_ledger.node import Node
+from tallystick_ledger.prune import prunable, prune
 from tallystick_ledger.store import Store
+from tallystick_ledger.turns import Turns
+from tallystick_ledger.witnesses import Cosigned, Witnesses
 
 __all__ = ["Loop"]
-
-_TURN_S: Final = 0.1  # how soon a stop or a publication is noticed
 
 log = structlog.get_logger("ledger")
 
 
-class Loop:
-    """Runs a node until `stop` is set. `error` is None if that, and nothing else, ended it."""
+class Loop(Turns):
+    """Runs a node until `stop` is set."""
 
     def __init__(
         self,
@@ -46,76 +53,101 @@ class Loop:
         link: Link,
         interval_s: float,
         stop: threading.Event,
+        *,
+        witnesses: Witnesses | None = None,
+        keep_s: float | None = None,
         clock: Callable[[], int] = lambda: int(time.time()),
         make_node: Callable[[Store, Signer, Callable[[], int]], Node] = Node,
     ) -> None:
-        self._database = database
+        super().__init__(database, link.inbox, stop)
         self._make_node = make_node
         self._key = key
         self._link = link
         self._interval_s = interval_s
-        self._stop = stop
+        self._witnesses = witnesses
+        self._keep_s = keep_s
         self._clock = clock
+        self._node: Node
         self._ready = False  # was there a connection since the start?
         self._due = 0.0
+        self._turned = 0.0  # when the round began
         self._behind = False
-        self._tips: list[bytes] = []
+        self._changes = 0  # of the DAG, as of the tips that were published
         self._sent: list[MQTTMessageInfo] = []  # confirmed receipts under way ...
         self._sent_upto = 0  # ... for the positions below this one
-        self.error: LedgerError | None = LedgerError(
-            "the writer ended unexpectedly", hint="nothing is lost: start again, and report the log"
-        )
+        self._told: list[float] = []  # when questions were answered, within a second
 
-    def run(self) -> None:
-        """The thread's body."""
-        try:
-            with Store.writing(self._database) as store:
-                node = self._make_node(store, self._key, self._clock)
-                while not self._stop.is_set():
-                    self._turn(node)
-            self.error = None
-        except LedgerError as error:
-            self.error = error
-        except sqlite3.Error as error:
-            self.error = LedgerError(
-                f"the database fails: {error}",
-                hint="see that the disk has room and is sound, then start again",
-            )
-        finally:
-            self._stop.set()
+    def start(self, store: Store) -> None:
+        """Before the first turn."""
+        if self._witnesses is not None:
+            # a witness who has cosigned more than is here has seen another future of this folder
+            self._witnesses.compare(store)
+        self._node = self._make_node(store, self._key, self._clock)
 
-    def _turn(self, node: Node) -> None:
-        events = self._take()
+    def wait_s(self) -> float:
+        """Not beyond the next milestone."""
+        return self._due - time.monotonic() if self._ready else self._interval_s
+
+    def turn(self, events: list[Event]) -> None:
+        """Commit, publish, acknowledge."""
+        node = self._node
         for event in events:
             if isinstance(event, Shown):
                 node.shown(event.payload)
             elif isinstance(event, Granted):
                 node.gateways.learn(event.payload)
+            elif isinstance(event, Asked):
+                self._tell(node, event.payload)
         deliveries = [event for event in events if isinstance(event, Delivery)]
         if deliveries:
             self._submit(node, deliveries)
         if any(isinstance(event, Ready) for event in events):
             self._publish_all(node)
         if self._ready and time.monotonic() >= self._due:
-            self._due = time.monotonic() + self._interval_s
-            self._tick(node)
+            now = time.monotonic()
+            self._due = now + self._interval_s
+            # a round is an interval, but long enough for a block to travel
+            turned = now - self._turned >= ROUND_S
+            self._turned = now if turned else self._turned
+            self._milestones(node, node.tick(new_round=turned))
+        elif self._ready and (made := node.relieve()):
+            self._milestones(node, made)
+        if self._witnesses is not None:
+            for cosigned in self._witnesses.answers():
+                self._cosigned(node, cosigned)
         self._announce(node)
         self._publish_tips(node)
 
-    def _take(self) -> list[Event]:
-        """What has come, at most a batch of it; waits a little for the first."""
-        wait = min(_TURN_S, self._due - time.monotonic()) if self._ready else _TURN_S
-        events: list[Event] = []
+    def _tell(self, node: Node, raw: bytes) -> None:
+        """Blocks for one who follows; too many questions are not answered."""
+        now = time.monotonic()
+        self._told = [moment for moment in self._told if now - moment < 1]
+        if len(self._told) >= ANSWERS_A_SECOND:
+            return
         try:
-            events.append(self._link.inbox.get(timeout=max(0.001, wait)))
-            while len(events) < BATCH_MESSAGES:
-                events.append(self._link.inbox.get_nowait())
-        except queue.Empty:
-            pass
-        return events
+            asked = history.parse_question(raw)
+        except TallystickError:
+            return
+        self._told.append(now)
+        found: list[bytes] = []
+        for block in node.store.export(asked.start, HISTORY_BLOCKS):
+            found.append(block)
+            if sum(map(len, found)) > HISTORY_BYTES:
+                break
+        pruned = asked.start + len(found) < node.store.pruned()
+        answer = history.Answer(asked.start, found, "history.pruned" if pruned else "")
+        self._link.publish(topics.Ledger(node.id).history(asked.reply), answer.encode())
+
+    def _cosigned(self, node: Node, cosigned: Cosigned) -> None:
+        """A witness's line for a milestone's note: keep it, then publish it."""
+        with node.store.transaction():
+            note = node.store.cosign(cosigned.index, cosigned.line)
+        log.info("cosigned", index=cosigned.index, witness=cosigned.witness)
+        if note is not None and node.newest is not None and node.newest.index == cosigned.index:
+            self._link.publish(topics.Ledger(node.id).checkpoint, note, retain=True)
 
     def _submit(self, node: Node, deliveries: list[Delivery]) -> None:
-        names = topics.Ledger(node.ledger)
+        names = topics.Ledger(node.id)
         answers = node.submit([delivery.payload for delivery in deliveries])
         for delivery, answer in zip(deliveries, answers, strict=True):
             receipt = answer.receipt
@@ -130,9 +162,10 @@ class Loop:
                 code=receipt.detail,
             )
 
-    def _tick(self, node: Node) -> None:
-        made = node.tick()
+    def _milestones(self, node: Node, made: Sequence[Milestone]) -> None:
+        names = topics.Ledger(node.id)
         for one in made:
+            self._link.publish(names.block(one.id), one.block.raw)
             log.info("milestone", index=one.index, size=one.size, id=one.id.hex())
         behind_s = node.behind_s()
         if (behind_s > 0) != self._behind:
@@ -142,11 +175,17 @@ class Loop:
             else:
                 log.info("the clock is in order again")
         self._publish_milestone(node)
+        if self._witnesses is not None:
+            self._witnesses.submit(made[-1].index)
+        if self._keep_s is not None:
+            # what nobody has been told of yet stays
+            upto = prunable(node.store, int(self._clock() - self._keep_s))
+            prune(node.store, min(upto, node.announced))
 
     def _publish_milestone(self, node: Node) -> None:
         if node.newest is None:
             return
-        names = topics.Ledger(node.ledger)
+        names = topics.Ledger(node.id)
         note = node.store.checkpoint(node.newest.index)
         self._link.publish(names.milestone, node.newest.block.raw, retain=True)
         if note is not None:
@@ -156,7 +195,7 @@ class Loop:
         """A new connection: everything retained again, and the receipts that were under way."""
         if not self._ready:
             self._ready, self._due = True, time.monotonic()
-        self._sent, self._tips = [], []
+        self._sent, self._changes = [], 0
         self._publish_milestone(node)
         for gateway in node.store.gateways(ANCHOR_TOPICS):
             self._publish_anchor(node, gateway)
@@ -165,15 +204,14 @@ class Loop:
         newest = node.store.newest_anchor(gateway)
         confirmed = None if newest is None else node.receipt(newest).confirmed
         if confirmed is not None:
-            topic = topics.Ledger(node.ledger).anchor(gateway)
+            topic = topics.Ledger(node.id).anchor(gateway)
             self._link.publish(topic, confirmed.encode(), retain=True)
 
     def _publish_tips(self, node: Node) -> None:
-        tips = node.tips()
-        if tips != self._tips and self._link.publish(
-            topics.Ledger(node.ledger).tips, cbor.encode(tips), retain=True
+        if node.changes != self._changes and self._link.publish(
+            topics.Ledger(node.id).tips, cbor.encode(node.tips()), retain=True
         ):
-            self._tips = tips
+            self._changes = node.changes
 
     def _announce(self, node: Node) -> None:
         """Confirmed receipts, and the newest anchors among them, a bounded number at once."""
@@ -189,13 +227,12 @@ class Loop:
             return
         sent: list[MQTTMessageInfo] = []
         gateways: set[bytes] = set()
-        for _, name in found:
+        for _, name, gateway in found:
             receipt = node.receipt(name)
-            info = self._link.publish(topics.Ledger(node.ledger).receipt(name), receipt.encode())
+            info = self._link.publish(topics.Ledger(node.id).receipt(name), receipt.encode())
             if info is None:
                 return  # all of these again, at the next turn or connection
             sent.append(info)
-            gateway = node.store.gateway_of(name)
             if gateway is not None:
                 gateways.add(gateway)
         for gateway in gateways:

@@ -1,4 +1,4 @@
-"""The ledger's connection to its broker.
+"""A node's connection to its broker.
 
 * A persistent session with one fixed client id: the broker keeps submissions while the ledger is away.
 * A submission is acknowledged by `Delivery.acknowledge`, which the writer calls after its commit and
@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import queue
 import threading
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Self, TypeAlias
 
@@ -26,9 +27,24 @@ from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode, MQTTProtocolVersi
 from tallystick import topics
 from tallystick_ledger.limits import INBOX_MESSAGES, OUTBOX_MESSAGES
 
-__all__ = ["Broker", "Delivery", "Event", "Granted", "Inbox", "Link", "Ready", "Shown"]
+__all__ = [
+    "Asked",
+    "Broker",
+    "Delivery",
+    "Event",
+    "Granted",
+    "Inbox",
+    "Link",
+    "Noted",
+    "Ready",
+    "Seen",
+    "Shown",
+    "Subscription",
+    "Told",
+    "following",
+    "signing",
+]
 
-_GRANTS: Final = topics.grants()
 _KEEPALIVE_S: Final = 30
 _CONNECT_S: Final = 5.0
 _RETRY_S: Final = (0.2, 0.5, 1.0, 2.0, 5.0)
@@ -80,28 +96,103 @@ class Granted:
 
 
 @dataclass(frozen=True)
+class Noted:
+    """Bytes that stand, or were published, as the ledger's newest checkpoint."""
+
+    payload: bytes
+
+
+@dataclass(frozen=True)
+class Seen:
+    """Bytes that were published as a block of the ledger."""
+
+    payload: bytes
+
+
+@dataclass(frozen=True)
+class Asked:
+    """Somebody asks for blocks from a position on."""
+
+    payload: bytes
+
+
+@dataclass(frozen=True)
+class Told:
+    """An answer to what we asked."""
+
+    payload: bytes
+
+
+@dataclass(frozen=True)
 class Ready:
     """A new connection is up and subscribed."""
 
 
-Event: TypeAlias = Delivery | Shown | Granted | Ready
+Event: TypeAlias = Delivery | Shown | Granted | Noted | Seen | Asked | Told | Ready
 Inbox: TypeAlias = "queue.Queue[Event]"
+
+
+@dataclass(frozen=True)
+class Subscription:
+    """A filter, and what a message becomes. `make` is None for submissions, which wait for `Ready` and want an
+    acknowledgement. `refused`: what it means if the broker does not grant it; "" ends the connection.
+    """
+
+    topic: str
+    make: Callable[[bytes], Event] | None
+    refused: str = ""
+
+    @property
+    def qos(self) -> int:
+        """A retained milestone must not wait behind submissions that are not acknowledged: those alone have 1."""
+        return 1 if self.make is None else 0
+
+
+def signing(names: topics.Ledger) -> list[Subscription]:
+    """What the node that signs wants to hear; submissions last."""
+    return [
+        Subscription(topics.grants(), Granted, "anchors are taken unverified"),
+        Subscription(names.milestone, Shown),
+        Subscription(names.ask, Asked, "nobody can follow this ledger"),
+        Subscription(names.submit, None),
+    ]
+
+
+def following(names: topics.Ledger, reply: bytes) -> list[Subscription]:
+    """What a node that follows wants to hear."""
+    return [
+        Subscription(names.history(reply), Told),
+        Subscription(names.blocks, Seen),
+        Subscription(names.checkpoint, Noted, "checkpoints are not compared"),
+        Subscription(names.milestone, Shown),
+    ]
 
 
 class Link:
     """Keeps one connection to the broker and puts what comes into `inbox`."""
 
-    def __init__(self, broker: Broker, ledger: bytes) -> None:
+    def __init__(
+        self, broker: Broker, client_id: str, wanted: Sequence[Subscription], *, session: bool
+    ) -> None:
+        """`client_id` has at most 23 characters, which every MQTT 3.1.1 broker takes; `session`: the broker keeps
+        messages while we are away.
+        """
         self.inbox: Inbox = queue.Queue(INBOX_MESSAGES)
         self._broker = broker
-        self._topics = topics.Ledger(ledger)
-        # 23 characters: every MQTT 3.1.1 broker takes that many
-        self._client_id = f"ledger-{ledger.hex()}"
+        self._client_id = client_id
+        self._wanted = wanted
+        self._session = session
         self._stopping = threading.Event()
         self._gone = threading.Event()
         self._client: paho.Client | None = None
         self._early: list[Delivery] = []  # came before `Ready`; used by the connection's thread
         self._thread = threading.Thread(target=self._keep, name="mqtt", daemon=True)
+
+    @classmethod
+    def of_ledger(cls, broker: Broker, ledger: bytes) -> Link:
+        """That of the one node that signs the milestones of `ledger`."""
+        wanted = signing(topics.Ledger(ledger))
+        return cls(broker, f"ledger-{ledger.hex()}", wanted, session=True)
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -154,7 +245,7 @@ class Link:
         client = paho.Client(
             CallbackAPIVersion.VERSION2,
             self._client_id,
-            clean_session=False,
+            clean_session=not self._session,
             protocol=MQTTProtocolVersion.MQTTv311,
             reconnect_on_failure=False,
             manual_ack=True,
@@ -174,39 +265,40 @@ class Link:
             log.error("broker refuses the login", broker=str(self._broker), reason=str(reason))
             self._gone.set()
             return
-        # QoS 0: a retained milestone must not wait behind submissions that are not acknowledged
-        _, grants = client.subscribe(_GRANTS, 0)
-        client.subscribe(self._topics.milestone, 0)
-        _, last = client.subscribe(self._topics.submit, 1)
-        client.user_data_set((grants, last))
+        asked: dict[int, Subscription] = {}
+        client.user_data_set(asked)
+        for one in self._wanted:
+            _, mid = client.subscribe(one.topic, one.qos)
+            asked[mid or 0] = one
 
-    def _on_subscribe(self, client: paho.Client, mids: Any, mid: int, reasons: Any, _: Any) -> None:
-        grants, last = mids
-        refused = any(reason.is_failure for reason in reasons)
-        if refused and mid == grants:
-            log.warning("broker refuses grants: anchors are taken unverified", topic=_GRANTS)
-        elif refused:
-            log.error("broker refuses a subscription", ledger=self._topics.id.hex())
-            self._gone.set()
-        elif mid == last:
+    def _on_subscribe(
+        self, client: paho.Client, asked: Any, mid: int, reasons: Any, _: Any
+    ) -> None:
+        one: Subscription = asked[mid]
+        if any(reason.is_failure for reason in reasons):
+            if not one.refused:
+                log.error("broker refuses a subscription", topic=one.topic)
+                self._gone.set()
+                return
+            log.warning("broker refuses a subscription", topic=one.topic, therefore=one.refused)
+        if one is self._wanted[-1]:
             self._client = client
             self._put(Ready())
             self._release()
             log.info("connected", broker=str(self._broker))
 
     def _on_message(self, client: paho.Client, _: Any, message: paho.MQTTMessage) -> None:
-        if message.topic == self._topics.milestone:
-            self._put(Shown(bytes(message.payload)))
-        elif paho.topic_matches_sub(_GRANTS, message.topic):
-            self._put(Granted(bytes(message.payload)))
-        else:
-            delivery = Delivery(bytes(message.payload), client, message.mid, message.qos)
-            if self._client is not client:
-                self._early.append(delivery)
-                if len(self._early) < INBOX_MESSAGES:
-                    return None
-                return self._release()
-            self._put(delivery)
+        payload = bytes(message.payload)
+        for one in self._wanted:
+            if not paho.topic_matches_sub(one.topic, message.topic):
+                continue
+            if one.make is not None:
+                return self._put(one.make(payload))
+            delivery = Delivery(payload, client, message.mid, message.qos)
+            if self._client is client:
+                return self._put(delivery)
+            self._early.append(delivery)
+            return None if len(self._early) < INBOX_MESSAGES else self._release()
         return None
 
     def _on_disconnect(self, _: paho.Client, __: Any, ___: Any, reason: Any, ____: Any) -> None:

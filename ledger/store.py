@@ -1,215 +1,69 @@
-"""The ledger's blocks, milestones and tree nodes in SQLite.
+"""The one writer of the ledger's database; `reader` is its read-only side.
 
-* `Reader` opens the file read-only and sees one moment of it; `Store` is the one writer.
 * WAL with `synchronous=FULL`: what `commit` has returned from survives a power cut.
 * The head moves by compare-and-set on (index, size, root): a second writer, or a database that is not
   what the writer believes, ends in `ForkError` before anything is published.
+* Rows are appended, in the order in which they come: the one index with random keys is that of the ids,
+  and it holds 8 bytes of each.
 """
 
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final, Self
+from typing import Self
 
 from tallystick import block, merkle
-from tallystick.block import Block, BlockKind
-from tallystick.keys import ED25519, PublicKey
-from tallystick.milestone import Confirmed, Milestone
-from tallystick.milestone import parse as parse_milestone
-from tallystick_ledger import tree
+from tallystick.block import Block
+from tallystick.keys import PublicKey
+from tallystick.milestone import Milestone
+from tallystick_ledger import database, tree
 from tallystick_ledger.admission import Subject
-from tallystick_ledger.errors import ForkError, LedgerError
+from tallystick_ledger.dag import Waiting
+from tallystick_ledger.errors import ForkError
+from tallystick_ledger.reader import Head, Reader, prefix
 
-__all__ = ["Head", "Reader", "Store"]
-
-VERSION: Final = 1  # PRAGMA user_version
-_BUSY_MS: Final = 5_000
-_SCHEMA: Final = Path(__file__).with_name("schema.sql")
-_OUTSIDERS: Final = f"kind IN ({BlockKind.ANCHOR.value}, {BlockKind.STATEMENT.value})"
+__all__ = ["Store"]
 
 
-@dataclass(frozen=True)
-class Head:
-    """The newest milestone's index, size and root; index 0 and the empty tree before the first."""
+@dataclass
+class _Rows:
+    """What a transaction will write at its end."""
 
-    index: int
-    size: int
-    root: bytes
-
-
-class Reader:
-    """What is in the database. A `Reader` of its own (`Reader.open`) never writes and serves one thread."""
-
-    def __init__(self, connection: sqlite3.Connection) -> None:
-        self._db = connection
-        row = connection.execute("SELECT id, key FROM ledger").fetchone()
-        self.ledger = bytes(row[0])
-        self.key = PublicKey.from_bytes(row[1], ED25519)
-
-    @classmethod
-    @contextmanager
-    def open(cls, path: Path) -> Iterator[Self]:
-        """The database as it is at this moment, read-only, until the block ends."""
-        connection = _connect(path, "ro")
-        try:
-            connection.execute("BEGIN")
-            yield cls(connection)
-        finally:
-            connection.close()
-
-    @property
-    def connection(self) -> sqlite3.Connection:
-        """For queries that go through everything."""
-        return self._db
-
-    def head(self) -> Head:
-        """The newest milestone."""
-        row = self._db.execute("SELECT head_index, head_size, head_root FROM ledger").fetchone()
-        return Head(*row)
-
-    def announced(self) -> int:
-        """Receipts of all positions below this one are at the broker."""
-        return int(self._db.execute("SELECT announced FROM ledger").fetchone()[0])
-
-    def has(self, block_id: bytes) -> bool:
-        """Is the block attached?"""
-        found = self._db.execute("SELECT 1 FROM blocks WHERE id = ?", (block_id,))
-        return found.fetchone() is not None
-
-    def raw(self, block_id: bytes) -> bytes | None:
-        """The exact bytes of a block."""
-        row = self._db.execute("SELECT raw FROM blocks WHERE id = ?", (block_id,)).fetchone()
-        return None if row is None else bytes(row[0])
-
-    def pending(self) -> Iterator[bytes]:
-        """The bytes of the unconfirmed blocks, in order of arrival."""
-        query = "SELECT raw FROM blocks WHERE position IS NULL ORDER BY arrival"
-        return (row[0] for row in self._db.execute(query))
-
-    def pending_count(self) -> int:
-        """How many blocks no milestone has confirmed."""
-        query = "SELECT count(*) FROM blocks WHERE position IS NULL"
-        return int(self._db.execute(query).fetchone()[0])
-
-    def milestone(self, index: int) -> Milestone | None:
-        """The milestone with this index."""
-        row = self._db.execute(
-            "SELECT raw FROM blocks JOIN milestones ON block = id WHERE number = ?", (index,)
-        ).fetchone()
-        return None if row is None else parse_milestone(row[0])
-
-    def checkpoint(self, index: int) -> bytes | None:
-        """The signed note of the milestone with this index."""
-        row = self._db.execute(
-            "SELECT checkpoint FROM milestones WHERE number = ?", (index,)
-        ).fetchone()
-        return None if row is None else bytes(row[0])
-
-    def confirmed(self, block_id: bytes) -> Confirmed | None:
-        """The block with its proof in the milestone that confirmed it; None until one has."""
-        row = self._db.execute(
-            "SELECT raw, position, milestone FROM blocks WHERE id = ? AND position IS NOT NULL",
-            (block_id,),
-        ).fetchone()
-        if row is None:
-            return None
-        raw, position, number = row
-        milestone = self.milestone(number)
-        if milestone is None:
-            raise LedgerError(
-                f"milestone {number} is missing", hint="run tally-ledger fsck and restore a backup"
-            )
-        path = tree.path(self.node, position, milestone.size)
-        return Confirmed(block.parse(raw), position, tuple(path), milestone)
-
-    def node(self, level: int, place: int) -> bytes:
-        """The hash of a complete subtree."""
-        row = self._db.execute(
-            "SELECT hash FROM nodes WHERE level = ? AND place = ?", (level, place)
-        ).fetchone()
-        if row is None:
-            raise LedgerError(
-                f"tree node {level}/{place} is missing",
-                hint="run tally-ledger fsck and restore a backup",
-            )
-        return bytes(row[0])
-
-    def outsiders_confirmed(self, start: int, limit: int) -> list[tuple[int, bytes]]:
-        """(position, id) of the anchors and statements confirmed at `start` and after."""
-        query = (
-            f"SELECT position, id FROM blocks WHERE position >= ? AND {_OUTSIDERS}"  # noqa: S608
-            " ORDER BY position LIMIT ?"
-        )
-        return [(row[0], row[1]) for row in self._db.execute(query, (start, limit))]
-
-    def export(self, start: int, limit: int) -> Iterator[bytes]:
-        """The bytes of the confirmed blocks in order, from position `start` on."""
-        query = "SELECT raw FROM blocks WHERE position >= ? ORDER BY position LIMIT ?"
-        return (row[0] for row in self._db.execute(query, (start, limit)))
-
-    def statements(self, device: bytes, start: int, limit: int) -> Iterator[bytes]:
-        """Ids of blocks with statements about `device`, each at its first position, from `start` on."""
-        query = """
-            SELECT id FROM blocks AS b
-            WHERE kind = ? AND subject = ? AND position >= ? AND NOT EXISTS
-                (SELECT 1 FROM blocks WHERE digest = b.digest AND position < b.position)
-            ORDER BY position LIMIT ?"""
-        found = self._db.execute(query, (BlockKind.STATEMENT.value, device, start, limit))
-        return (row[0] for row in found)
-
-    def newest_anchor(self, gateway: bytes) -> bytes | None:
-        """Id of the block with the newest confirmed anchor of `gateway`; a note counts where it first stood."""
-        query = """
-            SELECT id FROM blocks AS b
-            WHERE kind = ? AND subject = ? AND position IS NOT NULL AND NOT EXISTS
-                (SELECT 1 FROM blocks WHERE digest = b.digest AND position < b.position)
-            ORDER BY position DESC LIMIT 1"""
-        row = self._db.execute(query, (BlockKind.ANCHOR.value, gateway)).fetchone()
-        return None if row is None else bytes(row[0])
-
-    def gateway_of(self, block_id: bytes) -> bytes | None:
-        """The gateway whose anchor this block is."""
-        row = self._db.execute(
-            "SELECT subject FROM blocks WHERE id = ? AND kind = ?",
-            (block_id, BlockKind.ANCHOR.value),
-        ).fetchone()
-        return None if row is None else row[0]
-
-    def gateways(self, limit: int) -> list[bytes]:
-        """Gateways that anchors name, in order of their ids."""
-        # steps from one to the next in the index: does not read every anchor
-        query = """
-            WITH RECURSIVE step (id) AS (
-                SELECT min(subject) FROM blocks WHERE kind = :kind
-                UNION ALL
-                SELECT (SELECT min(subject) FROM blocks WHERE kind = :kind AND subject > step.id)
-                FROM step WHERE step.id IS NOT NULL)
-            SELECT id FROM step WHERE id IS NOT NULL LIMIT :limit"""
-        found = self._db.execute(query, {"kind": BlockKind.ANCHOR.value, "limit": limit})
-        return [row[0] for row in found]
+    blocks: list[tuple[object, ...]] = field(default_factory=list)
+    digests: set[bytes] = field(default_factory=set)
+    milestones: list[tuple[object, ...]] = field(default_factory=list)
+    places: list[tuple[int, int]] = field(default_factory=list)
+    nodes: list[tuple[int, bytes]] = field(default_factory=list)
+    anchors: dict[bytes, tuple[int, int, bool]] = field(default_factory=dict)
+    expected: Head | None = None
+    head: Head | None = None
+    announced: int = 0
+    settled: int = 0
 
 
 class Store(Reader):
     """The one writer. All writing happens inside `transaction`."""
 
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        super().__init__(connection)
+        self._rows = _Rows()
+
     @classmethod
     def create(cls, path: Path, key: PublicKey, genesis: bytes) -> None:
         """A new database that holds the genesis block; `path` must not exist."""
-        connection = _connect(path, "rwc")
+        connection = database.create(path)
         try:
-            connection.executescript(_SCHEMA.read_text())
-            connection.execute("BEGIN IMMEDIATE")
             connection.execute(
-                "INSERT INTO ledger VALUES (1, ?, ?, 0, 0, ?, 0)",
+                "INSERT INTO ledger VALUES (1, ?, ?, 0, 0, ?, 0, 0, 0)",
                 (block.ledger_id(genesis), key.raw, merkle.EMPTY_ROOT),
             )
-            cls(connection).attach(block.parse(genesis), None)
-            connection.execute(f"PRAGMA user_version = {VERSION}")
-            connection.execute("COMMIT")
+            store = cls(connection)
+            with store.transaction():
+                store.attach(1, block.parse(genesis), Subject(), verified=False)
         finally:
             connection.close()
 
@@ -217,107 +71,147 @@ class Store(Reader):
     @contextmanager
     def writing(cls, path: Path) -> Iterator[Self]:
         """The database for its one writer, for use by the thread that enters."""
-        connection = _connect(path, "rw")
+        connection = database.connect(path, "rw")
         try:
-            _set_up(connection)
             yield cls(connection)
         finally:
             connection.close()
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
-        """All or nothing; what is inside is durable when the block has ended."""
+        """All or nothing; what is inside is durable when the block has ended. Rows are written at its end, all of
+        a table at once.
+        """
         self._db.execute("BEGIN IMMEDIATE")
         try:
             yield
+            self._flush()
             self._db.execute("COMMIT")
         except BaseException:
+            self._rows = _Rows()
             if self._db.in_transaction:
                 self._db.execute("ROLLBACK")
             raise
 
-    def attach(self, attached: Block, subject: Subject | None) -> None:
-        """Keep a block, not yet confirmed."""
-        self._db.execute(
-            "INSERT INTO blocks (id, kind, subject, digest, raw) VALUES (?, ?, ?, ?, ?)",
+    def attach(self, arrival: int, attached: Block, subject: Subject, *, verified: bool) -> None:
+        """Keep a block, not yet confirmed, as the `arrival`-th that came."""
+        name = attached.id
+        self._rows.blocks.append(
             (
-                attached.id,
-                attached.kind.value,
-                None if subject is None else subject.id,
-                None if subject is None else subject.digest,
-                attached.raw,
-            ),
+                *(arrival, prefix(name), name, attached.kind.value),
+                *(subject.id, verified, subject.digest, attached.raw),
+            )
         )
+        if subject.digest is not None:
+            self._rows.digests.add(subject.digest)
+
+    def said(self, digest: bytes) -> bool:
+        """Is a statement with this digest attached?"""
+        return digest in self._rows.digests or super().said(digest)
 
     def append(
         self,
         expected: Head,
         milestone: Milestone,
-        checkpoint: bytes,
-        confirmed: Iterable[bytes],
-        nodes: dict[tuple[int, int], bytes],
+        arrival: int,
+        round_: int,
+        confirmed: Sequence[Waiting],
+        nodes: Iterable[tuple[int, int, bytes]],
         announced: int,
-    ) -> None:
-        """Make `milestone` the head if `expected` still is; `ForkError` otherwise."""
-        moved = self._db.execute(
-            "UPDATE ledger SET head_index = ?, head_size = ?, head_root = ?, announced = ?"
-            " WHERE head_index = ? AND head_size = ? AND head_root = ?",
+        settled: int,
+    ) -> Head:
+        """Make `milestone`, the `arrival`-th block, the head, which is returned; the end of the transaction is a
+        `ForkError` if `expected` is not the head any more.
+        """
+        rows = self._rows
+        rows.expected = rows.expected or expected
+        rows.head = Head(milestone.index, milestone.size, milestone.root)
+        rows.announced, rows.settled = announced, settled
+        self.attach(arrival, milestone.block, Subject(), verified=False)
+        rows.milestones.append(
             (
-                *(milestone.index, milestone.size, milestone.root, announced),
-                *(expected.index, expected.size, expected.root),
-            ),
-        )
-        if moved.rowcount != 1:
-            raise ForkError(
-                f"the database has moved on from milestone {expected.index}",
-                hint="another process writes to this folder: end it, then start again",
+                *(milestone.index, arrival, round_),
+                *(milestone.size, milestone.root, milestone.time, None, 0),
             )
-        self.attach(milestone.block, None)
+        )
+        rows.places += [
+            (position, one.arrival) for position, one in enumerate(confirmed, expected.size)
+        ]
+        rows.nodes += [(tree.number(level, place), value) for level, place, value in nodes]
+        for position, one in enumerate(confirmed, expected.size):
+            if one.gateway is not None:
+                self._newest_anchor(one.gateway, position, one.size, one.verified)
+        return rows.head
+
+    def _newest_anchor(self, gateway: bytes, position: int, size: int, verified: bool) -> None:
+        """A gateway's newest anchor: of those that it vouched for, the one of the largest log; until there is
+        one, the last.
+        """
+        best = self._rows.anchors.get(gateway)
+        if (
+            best is None
+            or verified > best[2]
+            or (verified == best[2] and (not verified or size > best[1]))
+        ):
+            self._rows.anchors[gateway] = (position, size, verified)
+
+    def _flush(self) -> None:
+        rows, self._rows = self._rows, _Rows()
+        db = self._db
+        if rows.expected is not None and rows.head is not None:
+            moved = db.execute(
+                "UPDATE ledger SET head_index = ?, head_size = ?, head_root = ?, announced = ?, settled = ?"
+                " WHERE head_index = ? AND head_size = ? AND head_root = ?",
+                (
+                    *(rows.head.index, rows.head.size, rows.head.root),
+                    *(rows.announced, rows.settled),
+                    *(rows.expected.index, rows.expected.size, rows.expected.root),
+                ),
+            )
+            if moved.rowcount != 1:
+                raise ForkError(
+                    f"the database has moved on from milestone {rows.expected.index}",
+                    hint="another process writes to this folder: end it, then start again",
+                )
+        db.executemany("INSERT INTO blocks VALUES (?, ?, ?, ?, ?, ?, ?, ?)", rows.blocks)
+        if not rows.milestones:
+            return
+        db.executemany("INSERT INTO milestones VALUES (?, ?, ?, ?, ?, ?, ?, ?)", rows.milestones)
+        db.executemany("INSERT INTO places VALUES (?, ?)", rows.places)
+        db.executemany("INSERT INTO nodes VALUES (?, ?)", rows.nodes)
+        db.executemany(
+            "INSERT INTO anchors VALUES (?, ?, ?, ?) ON CONFLICT (gateway) DO UPDATE"
+            " SET position = excluded.position, size = excluded.size, verified = excluded.verified"
+            " WHERE excluded.verified > verified"
+            " OR (excluded.verified = verified AND (excluded.size > size OR NOT verified))",
+            ((gateway, *values) for gateway, values in rows.anchors.items()),
+        )
+
+    def sign_off(self, index: int, note: bytes, witnesses: int = 0) -> None:
+        """Keep the signed note of a milestone, which so many have cosigned."""
+        rows = self._rows.milestones
+        if rows and rows[-1][0] == index:
+            rows[-1] = (*rows[-1][:-2], note, witnesses)
+            return
         self._db.execute(
-            "INSERT INTO milestones VALUES (?, ?, ?, ?, ?, ?)",
-            (
-                *(milestone.index, milestone.id, milestone.size, milestone.root, milestone.time),
-                checkpoint,
-            ),
-        )
-        self._db.executemany(
-            "UPDATE blocks SET position = ?, milestone = ? WHERE id = ? AND position IS NULL",
-            (
-                (position, milestone.index, block_id)
-                for position, block_id in enumerate(confirmed, expected.size)
-            ),
-        )
-        self._db.executemany(
-            "INSERT INTO nodes VALUES (?, ?, ?)", ((*at, value) for at, value in nodes.items())
+            "UPDATE milestones SET checkpoint = ?, witnesses = ? WHERE number = ?",
+            (note, witnesses, index),
         )
 
-
-def _connect(path: Path, mode: str) -> sqlite3.Connection:
-    if mode != "rwc" and not path.is_file():
-        raise LedgerError(f"no ledger at '{path}'", hint="run tally-ledger init --dir DIR")
-    try:
-        connection = sqlite3.connect(
-            f"{path.resolve().as_uri()}?mode={mode}",
-            uri=True,
-            isolation_level=None,
-            timeout=_BUSY_MS / 1000,
+    def cosign(self, index: int, line: str) -> bytes | None:
+        """The note of a milestone with one more line of a witness; None if it has no note, or that line."""
+        note = self.checkpoint(index)
+        if note is None or f"\n{line}".encode() in note:
+            return None
+        grown = note + line.encode()
+        self._db.execute(
+            "UPDATE milestones SET checkpoint = ?, witnesses = witnesses + 1 WHERE number = ?",
+            (grown, index),
         )
-        if mode == "rwc":
-            _set_up(connection)
-            return connection
-        version = connection.execute("PRAGMA user_version").fetchone()[0]
-    except sqlite3.Error as error:
-        raise LedgerError(f"cannot open '{path}': {error}") from error
-    if version != VERSION:
-        connection.close()
-        raise LedgerError(
-            f"'{path}' has version {version}, this program reads {VERSION}",
-            hint="use the release that wrote it, or a newer one",
+        return grown
+
+    def add_fork(self, number: int, first: bytes, second: bytes, code: str) -> None:
+        """Keep two milestones that contradict each other."""
+        self._db.execute(
+            "INSERT OR IGNORE INTO forks VALUES (?, ?, ?, ?)", (number, first, second, code)
         )
-    return connection
-
-
-def _set_up(connection: sqlite3.Connection) -> None:
-    connection.execute("PRAGMA journal_mode = WAL")
-    connection.execute("PRAGMA synchronous = FULL")
-    connection.execute("PRAGMA foreign_keys = ON")

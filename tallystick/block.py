@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from enum import IntEnum
 from functools import cached_property
 from hashlib import sha256
+from typing import Final
 
 from tallystick import cbor, cose, limits
 from tallystick.cose import Signed, Signer, Typ
@@ -28,6 +29,9 @@ class BlockKind(IntEnum):
     MILESTONE = 1
     ANCHOR = 2
     STATEMENT = 3
+
+
+_KINDS: Final = {one.value: one for one in BlockKind}
 
 
 class Block(Value):
@@ -78,9 +82,9 @@ def parse(raw: bytes) -> Block:
     if not isinstance(fields, list) or len(fields) != 4:
         raise FormatError("block.shape", "a block is [parents, time, kind, body]")
     named, time, number, body = fields
-    if not is_int(number) or number not in set(BlockKind):
+    kind = _KINDS.get(number) if is_int(number) else None
+    if kind is None:
         raise FormatError("block.kind", f"block kind {number!r} is not known")
-    kind = BlockKind(number)
     if not isinstance(named, list) or len(named) > limits.PARENTS:
         raise FormatError("block.parents", "a block has at most 4 parents")
     parents = tuple(octets(parent, "parent", 32) for parent in named)

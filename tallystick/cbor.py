@@ -138,7 +138,9 @@ def _ordered(value: object, depth: int, *, ours: bool) -> Value:
         # the common case by far, and one pass in C: a list without anything nested
         if not ours and set(map(type, value)) <= _SCALARS:
             return list(value)
-        return [_ordered(item, depth + 1, ours=ours) for item in value]
+        return [
+            item if type(item) is bytes else _ordered(item, depth + 1, ours=ours) for item in value
+        ]
     if isinstance(value, Mapping):  # cbor2 makes what stands inside a tag immutable
         return _ordered_map(value, depth, ours=ours)
     if isinstance(value, cbor2.CBORTag) and value.tag == SIGN1_TAG:

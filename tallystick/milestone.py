@@ -12,9 +12,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from tallystick import block, cbor, limits, merkle
+from tallystick import block, cbor, cose, limits, merkle
 from tallystick.block import Block, BlockKind
-from tallystick.cose import Signer
+from tallystick.cose import Signer, Typ
 from tallystick.errors import FormatError, PathError
 from tallystick.fields import octets, uint
 from tallystick.keys import PublicKey
@@ -23,7 +23,7 @@ from tallystick.value import Value
 if TYPE_CHECKING:
     from tallystick.transaction import Transaction
 
-__all__ = ["Confirmed", "Milestone", "parse", "parse_confirmed", "sign"]
+__all__ = ["Confirmed", "Milestone", "made", "parse", "parse_confirmed", "sign"]
 
 
 class Milestone(Value):
@@ -130,6 +130,24 @@ def sign(
     """
     body = [ledger, index, parents[0], first, size, root]
     return block.sign(ledger_key, parents, time, BlockKind.MILESTONE, body)
+
+
+def made(
+    ledger_key: Signer,
+    ledger: bytes,
+    index: int,
+    parents: Sequence[bytes],
+    time: int,
+    first: int,
+    size: int,
+    root: bytes,
+) -> Milestone:
+    """What `parse` makes of what `sign` gives for the same, without the detour over the payload."""
+    raw = sign(ledger_key, ledger, index, parents, time, first, size, root)
+    signed = cose.parse(raw, Typ.BLOCK, limit=limits.BLOCK_BYTES)
+    body: list[cbor.Value] = [ledger, index, parents[0], first, size, root]
+    one = Block(signed, tuple(parents), time, BlockKind.MILESTONE, body)
+    return Milestone(one, ledger, index, parents[0], first, size, root)
 
 
 def parse_confirmed(raw: bytes) -> Confirmed:

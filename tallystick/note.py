@@ -12,6 +12,7 @@ that fails spoils the note.
 from __future__ import annotations
 
 import binascii
+import re
 from functools import cached_property
 from hashlib import sha256
 from typing import Final
@@ -25,6 +26,7 @@ from tallystick.value import Value
 __all__ = ["Note", "Signature", "VerifierKey", "parse", "sign"]
 
 ED25519_TYPE: Final = b"\x01"
+_CONTROL: Final = re.compile("[\x00-\x09\x0b-\x1f]")
 _DASH: Final = "\N{EM DASH} "
 KEY_ID_BYTES: Final = 4
 
@@ -105,7 +107,7 @@ def parse(raw: bytes) -> Note:
         whole = raw.decode()
     except UnicodeDecodeError as error:
         raise FormatError("note.text", "not UTF-8") from error
-    if any(c < " " and c != "\n" for c in whole):
+    if _CONTROL.search(whole):
         raise FormatError("note.text", "control characters")
     head, blank, tail = whole.rpartition("\n\n")
     if not blank or not head or not tail.endswith("\n"):

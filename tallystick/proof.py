@@ -35,6 +35,7 @@ __all__ = [
     "SharedInclusion",
     "build",
     "parse",
+    "parse_cosigned",
     "with_anchor",
 ]
 
@@ -230,7 +231,7 @@ def parse(data: bytes) -> Proof:
         )
     if anchor is not None and anchor.block.kind is not BlockKind.ANCHOR:
         raise FormatError("proof.anchor", "the anchor's block carries no checkpoint")
-    cosigned = _one(parts[Part.COSIGNED], _cosigned)
+    cosigned = _one(parts[Part.COSIGNED], parse_cosigned)
     if cosigned is not None and anchor is None:
         raise FormatError("proof.cosigned", "a cosigned checkpoint without the anchor it speaks of")
     shared = _one(parts[Part.SHARED], _shared)
@@ -319,7 +320,8 @@ def _inclusion(raw: bytes) -> Inclusion:
     return Inclusion(uint(value[0], "index", limits.TREE_SIZE), milestone.hashes(value[1], "path"))
 
 
-def _cosigned(raw: bytes) -> Cosigned:
+def parse_cosigned(raw: bytes) -> Cosigned:
+    """`raw` as [note, path]; `FormatError` or `LimitError` otherwise. Nothing is verified."""
     value = cbor.decode(raw)
     if not isinstance(value, list) or len(value) != 2 or not isinstance(value[0], bytes):
         raise FormatError("proof.cosigned", "a cosigned checkpoint is [note, path]")

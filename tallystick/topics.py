@@ -136,6 +136,25 @@ class Ledger(Value):
         """An attached block's bytes."""
         return f"{self.base}/block/{block.hex()}"
 
+    @property
+    def blocks(self) -> str:
+        """Filter for all attached blocks."""
+        return f"{self.base}/block/+"
+
+    @property
+    def ask(self) -> str:
+        """Questions for blocks from a position on, CBOR [from, reply]."""
+        return f"{self.base}/ask"
+
+    def history(self, reply: bytes) -> str:
+        """Answers to one who asked, CBOR [from, [* block], code]; `reply` is his choice (8 bytes)."""
+        return f"{self.base}/history/{reply.hex()}"
+
+    @property
+    def fork(self) -> str:
+        """The alarm of a node that follows, CBOR [code, bytes, bytes], retained."""
+        return f"{self.base}/fork"
+
     def receipt(self, block: bytes) -> str:
         """The answer to a submitted block."""
         return f"{self.base}/receipt/{block.hex()}"

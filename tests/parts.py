@@ -15,6 +15,8 @@ from tools.parts import (
     micropython64,
     micropython_lib,
     mosquitto,
+    promtool,
+    witness,
 )
 
 __all__ = [
@@ -30,4 +32,6 @@ __all__ = [
     "micropython64",
     "micropython_lib",
     "mosquitto",
+    "witness",
+    "promtool",
 ]

@@ -42,9 +42,9 @@ from tallystick.note import VerifierKey
 from tallystick_gateway.folder import Folder
 from tallystick_gateway.store import DeviceLinks, Store
 from tools.fleet import Player, read_heard, write_boards
-from tools.parts import LOOPBACK, Broker
+from tools.parts import LOOPBACK, Broker, BrokerError
 
-__all__ = ["Faults", "FaultsError", "main"]
+__all__ = ["GATEWAY", "Faults", "FaultsError", "main", "signed_boards", "write_enrolment"]
 
 BOARDS: Final = 50
 RECORDS_A_KILL: Final = 6  # of each board
@@ -52,6 +52,7 @@ RATE: Final = 400.0  # records a second of all boards
 GATEWAY: Final = [sys.executable, "-m", "tallystick_gateway"]
 BROKER: Final = "max_inflight_messages 500\nmax_queued_messages 0\nautosave_on_changes false\nautosave_interval 1\n"
 _LAST_WAIT_S: Final = 300.0
+_BROKER_ATTEMPTS: Final = 5
 _UNLIMITED: Final = (resource.RLIM_INFINITY, resource.RLIM_INFINITY)
 
 
@@ -69,7 +70,7 @@ class Faults:
         self._errors = folder / "gateway.log"
         self._heard = folder / "heard.cbor"
         self._gateway: subprocess.Popen[bytes] | None = None
-        self._boards = _signed(boards, max(20, RECORDS_A_KILL * kills))
+        self._boards = signed_boards(boards, max(20, RECORDS_A_KILL * kills))
         self._shown: list[bytes] = []
         self._acked: dict[bytes, int] = {}
         self._roots: dict[int, bytes] = {}  # that acknowledgements named, by size
@@ -130,12 +131,10 @@ class Faults:
             self._start()
         elif what == "broker stop":
             self._broker.stop()
-            time.sleep(self._chance.uniform(0, 0.5))
-            self._broker.start()
+            self._broker_again()
         elif what == "broker kill":
             self._broker.kill()
-            time.sleep(self._chance.uniform(0, 0.5))
-            self._broker.start()
+            self._broker_again()
         elif what == "full disk":
             self._fill_disk()
         elif what == "frozen gateway" and self._gateway is not None:
@@ -143,6 +142,18 @@ class Faults:
         elif self._broker.pid is not None:
             self._freeze(self._broker.pid)
         self.counts[what] += what != "kill"
+
+    def _broker_again(self) -> None:
+        """Start it; a machine that is busy with something else may need more than one attempt."""
+        time.sleep(self._chance.uniform(0, 0.5))
+        for attempt in range(_BROKER_ATTEMPTS):
+            try:
+                self._broker.start()
+            except BrokerError:
+                if attempt == _BROKER_ATTEMPTS - 1:
+                    raise
+            else:
+                return
 
     def _kill(self) -> None:
         self._end(signal.SIGKILL)
@@ -215,18 +226,7 @@ class Faults:
         subprocess.run(
             [*GATEWAY, "init", "--dir", self._data.path], check=True, capture_output=True
         )
-        devices = [
-            {
-                "id": key.public.kid.hex(),
-                "did": did_key(key.public),
-                "name": None,
-                "credential": None,
-            }
-            for key, _ in self._boards
-        ]
-        self._data.enrolment.write_text(
-            json.dumps({"version": 1, "grant": None, "devices": devices})
-        )
+        write_enrolment(self._data, [key for key, _ in self._boards])
         write_boards(
             self._folder / "records.cbor", [(key.public.kid, raws) for key, raws in self._boards]
         )
@@ -366,7 +366,7 @@ class Faults:
         return len({checkpoint.parse(raw).size for raw in filter(None, self._shown)})
 
 
-def _signed(boards: int, records: int) -> list[tuple[PrivateKey, list[bytes]]]:
+def signed_boards(boards: int, records: int) -> list[tuple[PrivateKey, list[bytes]]]:
     """What the boards will send."""
     made = []
     opened = Open(1, "1.0.0", bytes(16), 2, None, (Channel("temp", "Cel", -2),), 1000)
@@ -379,6 +379,15 @@ def _signed(boards: int, records: int) -> list[tuple[PrivateKey, list[bytes]]]:
             prev = record.parse(raws[-1]).id
         made.append((key, raws))
     return made
+
+
+def write_enrolment(folder: Folder, keys: list[PrivateKey]) -> None:
+    """Let these boards speak."""
+    devices = [
+        {"id": key.public.kid.hex(), "did": did_key(key.public), "name": None, "credential": None}
+        for key in keys
+    ]
+    folder.enrolment.write_text(json.dumps({"version": 1, "grant": None, "devices": devices}))
 
 
 def main() -> int:

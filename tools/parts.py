@@ -66,6 +66,11 @@ def mosquitto() -> list[str]:
     return [str(part("bin/mosquitto"))]
 
 
+def promtool() -> list[str]:
+    """Argument list that starts Prometheus' own checker; append its arguments."""
+    return [str(part("bin/promtool"))]
+
+
 def chromium() -> Path:
     """The browser that tests drive: a script that starts it with its libraries and fonts."""
     return part("bin/chromium")
@@ -74,6 +79,11 @@ def chromium() -> Path:
 def cwt_python() -> Path:
     """Python that has `cwt`, a second COSE implementation; it needs an older cbor2 than ours."""
     return part("cwt-venv/bin/python")
+
+
+def witness() -> list[str]:
+    """Argument list that starts `aics-witness`, a C2SP witness (tlog-witness) that others wrote."""
+    return [str(part("witness-venv/bin/python")), "-m", "aics_witness"]
 
 
 def free_port() -> int:

@@ -109,6 +109,23 @@ def make_mosquitto() -> str:
     return version[1]
 
 
+def make_promtool() -> str:
+    """`.parts/bin/promtool`, which checks rules and metrics: the machine's own, or unpacked."""
+    found = shutil.which("promtool")
+    if found:
+        program, argv = Path(found), [found]
+    else:
+        root = PARTS / "prometheus"
+        own_suite("prometheus").unpack(["prometheus"], root)
+        program, argv = root / "usr/bin/promtool", loader_argv(root, "usr/bin/promtool")
+    version = re.search(r"version ([\d.]+)", output([*argv, "--version"]))
+    if version is None:
+        message = f"'{program}' does not start"
+        raise ArchiveError(message)
+    write_wrapper("promtool", program, argv)
+    return version[1]
+
+
 def micropython_version(argv: list[str]) -> tuple[int, ...]:
     """(1, 25, 0), or () if the program does not start."""
     asked = output([*argv, "-c", "import sys; print('is', *sys.implementation.version[:3])"])

@@ -29,6 +29,7 @@ from tools.parts import PARTS, ROOT
 PYTHON_MINIMUM = (3, 11)
 CONSTRAINTS = ROOT / "tools" / "constraints.txt"
 CWT_CONSTRAINTS = ROOT / "tools" / "constraints-cwt.txt"
+WITNESS_CONSTRAINTS = ROOT / "tools" / "constraints-witness.txt"
 ABSENT = PARTS / "absent"  # titles of the stages that this machine cannot have
 ENVIRONMENT_INPUTS = [ROOT / "pyproject.toml", ROOT / "tools" / "links.py", CONSTRAINTS]
 
@@ -78,6 +79,23 @@ def make_cwt() -> str:
     return f"python {version}"
 
 
+def witness_present() -> bool:
+    """The environment of a C2SP witness that others wrote."""
+    return environment.is_complete(PARTS / "witness-venv", [WITNESS_CONSTRAINTS])
+
+
+def make_witness() -> str:
+    """It is run as a process. It asks for Python 3.12 and uses nothing of it: 3.11 is let in."""
+    version = environment.make(
+        PARTS / "witness-venv",
+        requirements=["--ignore-requires-python", "aics-witness"],
+        constraints=WITNESS_CONSTRAINTS,
+        inputs=[WITNESS_CONSTRAINTS],
+        pip_wheel=programs.pip_wheel,
+    )
+    return f"python {version}"
+
+
 def umqtt_present() -> bool:
     """The MQTT client that boards install."""
     return (PARTS / "micropython-lib" / "umqtt" / "simple.py").is_file()
@@ -95,6 +113,7 @@ def wrapper_present(name: str) -> Callable[[], bool]:
 
 STAGES = (
     Stage("mosquitto", wrapper_present("mosquitto"), programs.make_mosquitto),
+    Stage("promtool", wrapper_present("promtool"), programs.make_promtool),
     Stage("micropython, 64 bits", wrapper_present("micropython"), programs.make_micropython),
     Stage(
         "micropython, 32 bits",
@@ -108,6 +127,7 @@ STAGES = (
     Stage("cwt in .parts/cwt-venv", cwt_present, make_cwt),
     # packed for x86-64 only
     Stage("Conflux node, from npm", npm.conflux_present, npm.make_conflux, required=False),
+    Stage("witness in .parts/witness-venv", witness_present, make_witness),
 )
 
 

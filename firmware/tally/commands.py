@@ -5,7 +5,7 @@ import os
 
 from micropython import const
 
-from tally import cose, hal, owner
+from tally import cose, hal, lock, owner
 from tally.console import COMMANDS, ConsoleError
 from tally.record import CLOCK_HAND
 from tally.settings import parse
@@ -17,6 +17,8 @@ CREDENTIAL_PATH = "credential.cwt"
 
 def do(console, name, rest):
     """Do one; its answer, None for none. Raises ConsoleError and what the modules behind it raise."""
+    if lock.locked() and name not in lock.OPEN.split():
+        raise ConsoleError("locked", "a locked board answers " + lock.OPEN)
     return globals()["_" + name](console, rest)
 
 
@@ -51,6 +53,7 @@ def _info(console, _):
         "gateway": cose.kid(trust.gateway).hex() if trust.gateway else None,
         "next": board.chain.head.next,
         "state": console.agent.state,
+        "locked": lock.locked(),
     }
     return json.dumps(facts)
 
@@ -123,6 +126,13 @@ def _unset(console, rest):
     if rest != "owner " + console.board.device.hex():
         raise ConsoleError("confirm", "type: unset owner and the id of this board")
     owner.forget(console.board.trust)
+
+
+def _lock(console, rest):
+    # Whoever locks an empty board can never fill it: only its owner can open it again, through the gateway.
+    if rest != console.board.device.hex() or console.board.trust.owner is None:
+        raise ConsoleError("confirm", "type: lock and the id of this board, which has an owner")
+    lock.lock()
 
 
 def _rotate(console, rest):

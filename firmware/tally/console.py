@@ -24,7 +24,7 @@ from tally.message import MessageError
 from tally.trust import TrustError
 
 _MAX_LINE = const(4200)  # a CA certificate in hex
-COMMANDS = "info status challenge set unset genesis run config fingerprint rotate reset help"
+COMMANDS = "info status challenge set unset genesis run config fingerprint rotate lock reset help"
 _BUSY_MS = const(30000)
 
 
@@ -106,5 +106,5 @@ class Console:
         try:
             return commands.do(self, name, rest)
         finally:
-            for module in ("commands", "settings", "owner"):
+            for module in ("commands", "settings", "owner", "lock"):
                 hal.unload(module)

@@ -16,6 +16,7 @@
 | interval | milliseconds | as in the settings |
 | batch | readings | as in the settings |
 | rotate | | another key |
+| unlock | | gives a locked board its REPL and console back, and starts anew |
 """
 
 import json
@@ -34,7 +35,8 @@ _COMMAND = const(65003)
 _EVENT = const(8)
 _MAX_IDENTIFY_S = const(3600)
 _ARGUMENTS = {"identify": 1, "resend": 1, "interval": 1, "batch": 1}
-_NAMES = "report identify resend reset interval batch rotate"
+_NAMES = "report identify resend reset interval batch rotate unlock"
+_AFTERWARDS = ("reset", "rotate", "unlock")  # after the answer
 _DEFAULT = "report identify resend reset"  # what a gateway may command if the owner says nothing
 
 
@@ -53,7 +55,7 @@ def obey(agent, publisher):
         _check(agent.board.config, name, arguments)
         told["name"] = name
         told["seq"] = _sign(agent, told["counter"], name)
-        if name not in ("reset", "rotate"):
+        if name not in _AFTERWARDS:
             _DEEDS[name](agent, publisher, *arguments)
     except Refused as error:
         told["code"], told["detail"] = "command." + error.args[0], error.args[1]
@@ -67,7 +69,7 @@ def obey(agent, publisher):
         agent.link.tell("/cmd/rejected" if code else "/cmd/accepted", json.dumps(told))
     except (Trouble, OSError, ValueError):
         agent.board.log("the answer was not sent")  # the link finds out by itself
-    if code is None and name in ("reset", "rotate"):
+    if code is None and name in _AFTERWARDS:
         _DEEDS[name](agent, publisher)
 
 
@@ -141,6 +143,14 @@ def _reset(agent, _):
     hal.reset()
 
 
+def _unlock(agent, publisher):
+    from tally import lock
+
+    if lock.unlock():
+        _reset(agent, publisher)
+    hal.unload("lock")
+
+
 def _rotate(agent, _):
     from tally import rotation
 
@@ -161,4 +171,5 @@ _DEEDS = {
     "batch": lambda agent, _, count: agent.board.config.set(batch=count),
     "reset": _reset,
     "rotate": _rotate,
+    "unlock": _unlock,
 }

@@ -81,8 +81,8 @@ class Chip(rom_loader.Loader):
 class Port(board.Cable):
     """The one pseudo-terminal of both halves."""
 
-    def __init__(self, link: Path) -> None:
-        super().__init__(link, interrupts=True)
+    def __init__(self, link: Path, target: Path) -> None:
+        super().__init__(link, interrupts=target)
         os.set_blocking(self.ours, False)
         self._recent = b""
 
@@ -174,7 +174,7 @@ def main() -> int:
         return 1
     signal.signal(signal.SIGTERM, _stop)
     chip = Chip(arguments.chip, flash, mood, lambda: erase(folder))
-    port = Port(arguments.pty)
+    port = Port(arguments.pty, folder / "flash")
     print(f"board out of the box (simulator) on {arguments.pty}", file=sys.stderr, flush=True)
     try:
         while True:

@@ -177,7 +177,8 @@ def _die_with_parent() -> None:
 class Cable:
     """A pseudo-terminal with the board on the one side and, sometimes, a host on the other."""
 
-    def __init__(self, link: Path, *, interrupts: bool = False) -> None:
+    def __init__(self, link: Path, *, interrupts: Path | None = None) -> None:
+        """`interrupts`: the file system of a board on which Ctrl-C ends what runs, unless it is locked there."""
         self._interrupts = interrupts
         self.ours, theirs = os.openpty()
         tty.setraw(theirs, termios.TCSANOW)
@@ -233,7 +234,9 @@ class Cable:
 
     def _type(self, typed: bytes, board: subprocess.Popen[bytes], to_board: int) -> None:
         """Pass on what was typed; with a REPL, Ctrl-C is an interrupt, as it is for a chip's UART."""
-        pieces = typed.split(CTRL_C) if self._interrupts else [typed]
+        fs = self._interrupts
+        interrupts = fs is not None and not (fs / "locked").exists()
+        pieces = typed.split(CTRL_C) if interrupts else [typed]
         for number, piece in enumerate(pieces):
             if number:
                 board.send_signal(signal.SIGINT)
@@ -286,7 +289,7 @@ def run_on_cable(
     argv: list[str], target: Path, link: Path, descriptor: int, *, repl: bool = False
 ) -> int:
     """Run the board behind a serial port, through its resets and sleeps."""
-    cable = Cable(link, interrupts=repl)
+    cable = Cable(link, interrupts=target if repl else None)
     board: subprocess.Popen[bytes] | None = None
 
     def end(number: int, frame: FrameType | None) -> None:

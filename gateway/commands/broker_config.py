@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 import shutil
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
@@ -64,6 +65,11 @@ _PASSWORD_BYTES: Final = 20
     help="Where mosquitto keeps what waits; its own user must be able to write there.",
 )
 @click.option(
+    "--seen-as",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Where mosquitto sees the folder of --out, if that is elsewhere: in a container.",
+)
+@click.option(
     "--prefix",
     "prefixes",
     multiple=True,
@@ -88,6 +94,7 @@ def command(
     port: int,
     local: str,
     state: Path,
+    seen_as: Path | None,
     prefixes: tuple[str, ...],
     renew: tuple[str, ...],
     owner: str | None,
@@ -96,7 +103,9 @@ def command(
 
     \b
     tally-gateway broker-config --dir DIR --ledger VKEY --out /etc/mosquitto/tallystick --host gw.local
-    tally provision --login ID --login-password-file /etc/mosquitto/tallystick/logins/ID
+
+    Boards have their logins from `tally provision`: the enrolment holds the hashes. For a device without
+    one, and for gateway, ledger, engineer and dashboard, a password is made and lies in logins/.
 
     Run it again after each enrolment, then send mosquitto SIGHUP: passwords that were made stay, those
     of devices that are enrolled no more go. A file in logins/ may be deleted once it was used.
@@ -115,12 +124,13 @@ def command(
     out = out.resolve()
     if hosts:
         certificate, private_key = orderly(lambda: _certificates(out, hosts))
+    seen = seen_as or out
     broker = Broker(
-        out,
+        seen,
         len(devices),
         port,
-        certificate.resolve() if certificate else None,
-        private_key.resolve() if private_key else None,
+        _seen(certificate, out, seen),
+        _seen(private_key, out, seen),
         None if local == "none" else console.address(local, "--local"),
         state,
     )
@@ -128,7 +138,15 @@ def command(
     for login in renew:
         if login not in names:
             raise Complaint(f"{login!r} is no login here", status=console.EXIT_USE)
-    fresh, gone = orderly(lambda: _logins(out, names, set(renew)))
+    given = {device.hex(): one.login for device, one in devices.items() if one.login is not None}
+    for login in renew:
+        if login in given:
+            raise Complaint(
+                f"the board has the password of {login!r} from its provisioning",
+                "tally provision gives it another",
+                console.EXIT_USE,
+            )
+    fresh, gone = orderly(lambda: _logins(out, names, given, set(renew)))
     orderly(lambda: write_whole(out / "acl", broker_files.access(roles).encode()))
     text = broker_files.configuration(broker)
     orderly(lambda: write_whole(out / "mosquitto.conf", text.encode()))
@@ -140,6 +158,14 @@ def command(
     click.echo(str(out / "mosquitto.conf"))
 
 
+def _seen(path: Path | None, out: Path, seen: Path) -> Path | None:
+    """The path as mosquitto sees it."""
+    if path is None:
+        return None
+    path = path.resolve()
+    return seen / path.relative_to(out) if path.is_relative_to(out) else path
+
+
 def _ledger(line: str | None) -> str | None:
     if line is None:
         return None
@@ -149,13 +175,21 @@ def _ledger(line: str | None) -> str | None:
         raise Complaint(f"--ledger: {error.detail}", error.hint, console.EXIT_USE) from error
 
 
-def _logins(out: Path, names: list[str], renew: set[str]) -> tuple[int, int]:
-    """Bring passwords and logins/ up to date; how many are new, how many went."""
+def _logins(
+    out: Path, names: list[str], given: Mapping[str, str], renew: set[str]
+) -> tuple[int, int]:
+    """Bring passwords and logins/ up to date; how many are new, how many went. `given` are the hashes
+    of the enrolment, whose passwords the boards have.
+    """
     file = out / "passwords"
     held = broker_files.passwords(file.read_text()) if file.exists() else {}
     hashes, fresh = {}, 0
     (out / "logins").mkdir(parents=True, exist_ok=True, mode=0o700)
     for name in names:
+        if name in given:
+            hashes[name] = given[name]
+            (out / "logins" / name).unlink(missing_ok=True)
+            continue
         if name in held and name not in renew:
             hashes[name] = held[name]
             continue

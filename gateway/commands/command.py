@@ -20,7 +20,7 @@ __all__ = ["command"]
 EXIT_PENDING = 3
 _HINTS = {
     "command.allowed": "the owner allows it at the board: set config "
-    '{"commands": "report identify resend reset interval batch rotate"}',
+    '{"commands": "report identify resend reset interval batch rotate unlock"}',
     "command.counter": "the board took a later command already: is this gateway's clock behind?",
     "command.signature": "the board holds the grant of another gateway: tally grant --gateway LINE",
     "command.grant": "the owner grants this gateway: tally grant --gateway LINE",
@@ -88,7 +88,8 @@ def command(
     reset                   start anew
     interval MILLISECONDS   between readings   \\
     batch READINGS          in a record         > if the board's owner allows it
-    rotate                  take a new key     /
+    rotate                  take a new key      |
+    unlock                  REPL and console   /
 
     The command is signed by this gateway, which needs the owner's grant. The board obeys a command once, and
     signs into its chain that it did: with the service running, that record is waited for. Exit status 0 if it is

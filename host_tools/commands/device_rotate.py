@@ -7,7 +7,7 @@ from pathlib import Path
 import rich_click as click
 
 from tallystick import did
-from tallystick_host import boards, options, ports, rotating, terminal
+from tallystick_host import options, rotating, terminal
 from tallystick_host.console import Console
 from tallystick_host.named import named
 from tallystick_host.transport import SerialPort, VirtualBoard
@@ -36,10 +36,8 @@ def rotate(
     \b
     tally device rotate cold-room-3 --enrolment fleet.json --port /dev/ttyUSB0
     """
-    options.one_board(port, virtual)
+    port = options.one_board(port, virtual)
     id = named(device, enrolment_path).id
-    if port is not None:
-        port = ports.choose(port, boards.load_all())
     transport = VirtualBoard(virtual) if virtual is not None else SerialPort(port or "")
     try:
         console = Console(transport)

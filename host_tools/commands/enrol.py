@@ -6,8 +6,8 @@ from pathlib import Path
 
 import rich_click as click
 
-from tallystick_host import boards, options, ports, terminal
 from tallystick_host import enrol as enrolling
+from tallystick_host import options, terminal
 from tallystick_host.authority import Authority
 from tallystick_host.console import Console
 from tallystick_host.enrol import Settings
@@ -56,12 +56,10 @@ def command(
                 --gateway "$(tally-gateway identity)" --broker broker.local:1883
     tally enrol --enrolment fleet.json --virtual boards/one --broker localhost
     """
-    options.one_board(port, virtual)
+    port = options.one_board(port, virtual)
     who = Authority.load(home, enrolment_path, gateway)
     settings = Settings(*options.broker_address(broker), interval, batch, not no_login)
     checked = None if name is None else check_name(name)
-    if port is not None:
-        port = ports.choose(port, boards.load_all())
     transport = VirtualBoard(virtual) if virtual is not None else SerialPort(port or "")
     try:
         console = Console(transport)

@@ -11,6 +11,7 @@ import rich_click as click
 
 from tallystick import did, record
 from tallystick.errors import TallystickError
+from tallystick.proof import Proof
 from tallystick_host import fetched, files, question, source, terminal
 from tallystick_host.enrolment import Enrolment
 from tallystick_host.errors import UseError
@@ -26,7 +27,12 @@ __all__ = ["command"]
 @click.option(
     "--dir", "folder", type=click.Path(path_type=Path), help="A gateway's data folder instead."
 )
-@click.option("--ledger", "ledger_url", metavar="URL", help="Add the device's statements from it.")
+@click.option(
+    "--ledger",
+    "ledger_url",
+    metavar="URL",
+    help="Add the device's statements from it, and what its witnesses cosigned.",
+)
 @click.option(
     "--enrolment",
     "enrolment_path",
@@ -78,6 +84,10 @@ def command(
         added = fetched.statements(partial(source.statements, ledger_url, id), id)
         data = fetched.with_statements(data, added)
         terminal.talk(f"{plural(len(added), 'statement')} about the device added")
+        cosigned = _cosigned(parsed, ledger_url)
+        if cosigned is not None:
+            data = fetched.with_cosigned(data, cosigned)
+            terminal.talk("the ledger's checkpoint with its witnesses' lines added")
     if output is not None and str(output) == "-":
         sys.stdout.buffer.write(data)
         sys.stdout.buffer.flush()
@@ -92,6 +102,13 @@ def command(
     seqs = span(parsed.records[0].seq, parsed.records[-1].seq)
     terminal.talk(f"{plural(len(parsed.records), 'record')} of {id}, seq {seqs}; not verified yet")
     terminal.data(shown_path(target))
+
+
+def _cosigned(parsed: Proof, ledger_url: str) -> bytes | None:
+    """What the ledger's witnesses signed over the anchor, if there are any and they have."""
+    if parsed.anchor is None:
+        return None
+    return source.cosigned(ledger_url, parsed.anchor.block.id.hex())
 
 
 def _device(text: str, enrolment_path: Path | None) -> str:

@@ -47,6 +47,16 @@ common_options = options.together(
         help="First line: the password. Else TALLY_WIFI_PASSWORD, else it is asked for.",
     ),
     click.option("--sensor", help="Module of the sensor, as in docs/sensors.md."),
+    click.option(
+        "--commands",
+        metavar="NAMES",
+        help="What the gateway may command the board: docs/boards.md; none: nothing.",
+    ),
+    click.option(
+        "--lock",
+        is_flag=True,
+        help="As the last step: no REPL, and a console that only answers questions.",
+    ),
     options.INTERVAL,
     options.BATCH,
     options.EXPIRES,
@@ -109,20 +119,17 @@ def command(
         if given["port"] or given["virtual"] or given["name"]:
             raise UseError("with --tray, ports and names stand in its file")
         return _tray(home, tray_path, report_path, parallel, given, as_json)
+    wish = wish_of(given)
     who = Authority.load(home, given["enrolment_path"], given["gateway"])
-    done = provisioning.provision(wish_of(given), who, Stages())
+    done = provisioning.provision(wish, who, Stages())
     shown_result(done, as_json=as_json, qr=qr)
     return 0
 
 
 def wish_of(given: Mapping[str, Any]) -> Wish:
     """What the options ask for."""
-    options.one_board(given["port"], given["virtual"])
     board = None if given["board_id"] is None else boards.find(given["board_id"])
-    port = given["port"]
-    if port is not None:
-        fitting = [board] if board is not None and board.usb else boards.load_all()
-        port = ports.choose(port, fitting)
+    port = options.one_board(given["port"], given["virtual"], board)
     return replace(_shared(given), port=port, virtual=given["virtual"], board=board)
 
 
@@ -150,6 +157,8 @@ def _shared(given: Mapping[str, Any]) -> Wish:
         gateway_url=given["gateway_url"],
         valid_days=given["expires"],
         labels=given["labels"],
+        commands=given["commands"],
+        lock=given["lock"],
     )
 
 

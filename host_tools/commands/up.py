@@ -53,17 +53,17 @@ def command(
              --gateway "$(tally-gateway identity)" --gateway-url http://gateway.local:8080
     tally up --virtual boards/one --enrolment fleet.json --broker localhost
     """
+    wish = wish_of(given)
     who = Authority.load(home, given["enrolment_path"], given["gateway"])
     trusted = None
     if given["gateway_url"] is not None:
         if not home.policy_path.exists():
             raise UseError("no policy yet", hint="tally init makes one")
         trusted = policy.parse(files.read(home.policy_path, limits.GRANTS_BYTES))
-    wish = wish_of(given)
     stages = Stages()
     if wish.port is not None and not no_flash:
         facts = flash_board(wish.port, given["board_id"], firmware, images, stages)
-        if given["port"] == ports.AUTO:
+        if given["port"] in (None, ports.AUTO):
             # a board whose USB is the chip's own may come back under another name
             wish = replace(wish, port=wish_of(given).port)
         terminal.talk(f"  MicroPython {facts['version']}: {facts['was']}")

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from tallystick import checkpoint, limits, merkle, proof
+from tallystick import checkpoint, limits, proof
 from tallystick.errors import TallystickError
 from tallystick.transaction import Later, Transaction
 from tallystick_ledger import tree
@@ -18,7 +18,7 @@ from tallystick_ledger.bridge.folder import BridgeFolder
 from tallystick_ledger.bridge.outbox import Outbox
 from tallystick_ledger.errors import LedgerError
 from tallystick_ledger.folder import Folder
-from tallystick_ledger.store import Reader
+from tallystick_ledger.reader import Reader
 
 __all__ = ["attach"]
 
@@ -53,9 +53,7 @@ def attach(path: Path, bridge: BridgeFolder, ledger: Folder) -> Transaction:
             raise LedgerError(
                 f"'{ledger.path}' is the folder of another ledger than that of the proof"
             )
-        consistency = merkle.consistency_path(
-            (), milestone.size, size=size, subtree=tree.subtree(reader.node)
-        )
+        consistency = tree.consistency(reader.node, milestone.size, size)
     sent = sent.replace(later=Later(size, root, tuple(consistency)))
     anchor = given.anchor.replace(transaction=sent)
     _replace(path, proof.with_anchor(data, anchor))

@@ -11,6 +11,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Final
 
 from tallystick import block, checkpoint, limits
 from tallystick.account import State as TransactionState
@@ -25,12 +27,18 @@ from tallystick_ledger.bridge.outbox import LOST, Note, Outbox
 from tallystick_ledger.limits import PENDING_BLOCKS
 from tallystick_ledger.node import Answer, Node
 from tallystick_ledger.store import Store
+from tallystick_ledger.writers import Writers
 
 __all__ = ["BridgeNode"]
+
+_ANY: Final = 1e9  # blocks a second
 
 
 class BridgeNode(Node):
     """A ledger that confirms what has reached `needed` on another one."""
+
+    # an anchor grows old here while its transaction settles
+    max_depth = 2**62
 
     def __init__(
         self,
@@ -41,7 +49,8 @@ class BridgeNode(Node):
         allowed: GatewayList,
         needed: TransactionState,
     ) -> None:
-        super().__init__(store, key, clock)
+        # the list of gateways and the budget are the bridge's limits
+        super().__init__(store, key, clock, partial(Writers, rate=_ANY, stranger_rate=_ANY))
         self._outbox = outbox
         self._allowed = allowed
         self._needed = needed
@@ -109,11 +118,11 @@ class BridgeNode(Node):
             return Receipt(State.ATTACHED, name, "waits for its turn")
         return Receipt(State.ATTACHED, name, f"{state}: 0x{sent.hash.hex()}")
 
-    def tick(self) -> list[Milestone]:
+    def tick(self, *, new_round: bool = True) -> list[Milestone]:
         """Take in what has settled, and confirm it with the next milestone (rule 2)."""
         settled = self._outbox.settled_blocks(self._needed)
         super().submit([raw for _, raw in settled])
-        made = super().tick()
+        made = super().tick(new_round=new_round)
         done = [name for name, _ in settled if self.store.confirmed(name) is not None]
         if done:
             with self._outbox.transaction():

@@ -22,7 +22,7 @@ from tests.parts import Broker
 
 COMMAND = 65003
 EVENT, COMMANDED = 3, 8
-ALL = "report identify resend reset interval batch rotate"
+ALL = "report identify resend reset interval batch rotate unlock"
 
 
 class Granted:
@@ -227,3 +227,50 @@ def test_a_board_without_a_grant_or_with_a_new_owner(tmp_path: Path, broker: Bro
             assert 9 == granted.send(granted.command("report", counter=9))["counter"]
             board.ok(f"unset owner {double.device.hex()}")
             assert "command.grant" == granted.code(granted.command("report", counter=10))
+
+
+def test_a_locked_board(granted: Granted) -> None:
+    """Whoever finds a board with a cable in it would read its settings, forget its owner or give it another key."""
+    board = granted.board
+    id = granted.device.hex()
+    assert board.command("lock 0123456789abcdef").startswith("ERROR confirm")
+    board.ok(f"lock {id}")
+    for line in (
+        "config",
+        "set interval 1",
+        f"unset owner {id}",
+        f"rotate {id}",
+        "fingerprint",
+        "run",
+    ):
+        assert board.command(line).startswith("ERROR locked"), line
+    board.restart()
+    assert board.info()["locked"]
+    assert board.command("config").startswith("ERROR locked")
+    board.ok(f"challenge {'00' * 16}")
+    board.wait("connected", True)
+    boots = board.status()["boots"]
+    assert "command.counter" != granted.code(granted.command("unlock", counter=5))
+    board.wait("boots", boots + 1)
+    board.ok("config")
+    assert not board.info()["locked"]
+
+
+def test_in_the_heap_of_an_esp32(tmp_path: Path, broker: Broker) -> None:
+    """A command that a board has no memory for restarts it, for ever if the broker keeps the command."""
+    owner, signer = Signer(), Signer()
+    with VirtualBoard(tmp_path / "board", bits=32, heap="111k") as board:
+        public = board.provision(owner, signer, broker.port, interval_ms=2000)
+        with GatewayDouble(broker.port, public, signer) as double:
+            double.automatic = True
+            board.ok("run")
+            double.wait(3)
+            granted = Granted(owner, signer, board, double)
+            for counter in range(1, 4):
+                assert (
+                    counter == granted.send(granted.command("report", counter=counter))["counter"]
+                )
+            answer = granted.send(granted.command("resend", 0, counter=4))
+            double.wait(answer["seq"] + 1)
+            assert 4 == len(granted.said_in_chain())
+            assert board.running()

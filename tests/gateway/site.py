@@ -6,7 +6,7 @@ from __future__ import annotations
 import json
 import math
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from tallystick.body import Channel, Event, EventCode, Readings
 from tallystick.keys import PrivateKey
@@ -44,7 +44,7 @@ class Story(Board):
 
     def start(self, boots: int = 1) -> Record:
         """An `open`."""
-        return self.sign(replace(OPEN, boots=boots, channels=self.channels), time=self.at)
+        return self.sign(OPEN.replace(boots=boots, channels=self.channels), time=self.at)
 
     def measure(self, records: int, readings: int = 6) -> None:
         """Records with so many readings each, five minutes apart."""

@@ -179,7 +179,7 @@ def test_a_house(adapted: running.Gateway, broker: Broker, tmp_path: Path) -> No
     board, other = Board(), Board()
     adapted.enrol(board, other)
     adapted.start()
-    board.sign(replace(OPEN, channels=CHANNELS))
+    board.sign(OPEN.replace(channels=CHANNELS))
     board.sign(Readings(0, 2, ((2150, 2151), (17, None), (5, 6), (1, 2))))
     field.send(board, board.records)
     name = topics.Device(board.id)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -142,10 +141,10 @@ def _lies(raw: bytes, ledger: Ledger) -> dict[str, bytes]:
     return {
         "another ledger": _receipt(thief.confirm(raw)),
         "this ledger's name with another key": _receipt(other_key.confirm(raw)),
-        "another position": _receipt(replace(honest, position=0)),
-        "no path": _receipt(replace(honest, path=())),
+        "another position": _receipt(honest.replace(position=0)),
+        "no path": _receipt(honest.replace(path=())),
         "a milestone that holds something else": _receipt(
-            replace(honest, milestone=ledger.milestone([bytes(32), bytes(32)]))
+            honest.replace(milestone=ledger.milestone([bytes(32), bytes(32)]))
         ),
         "another block": _receipt(ledger.confirm(foreign)),
         "garbage": b"\xff",

@@ -5,7 +5,9 @@ If this fails, a board can speak as another, a stranger gets in, or the gateway 
 
 from __future__ import annotations
 
+import json
 import os
+import signal
 import socket
 import ssl
 import subprocess
@@ -267,6 +269,37 @@ def test_running_it_again(site: Site, boards: list[Board]) -> None:
     assert fresh.id.hex() in held
     for path in (site.out / "passwords", site.out / "logins" / kept, site.out / "ca.key"):
         assert 0o600 == path.stat().st_mode & 0o777
+
+
+def test_logins_of_the_enrolment(site: Site, boards: list[Board]) -> None:
+    """The password that `tally provision` gave to a board would not open the broker."""
+    held = site.gateway.folder / "enrolment.json"
+    said = json.loads(held.read_text())
+    board = said["devices"][0]
+    board["login"] = broker_files.hashed("given by the engineer")
+    held.write_text(json.dumps(said))
+    site.write()
+    assert (
+        broker_files.passwords((site.out / "passwords").read_text())[board["id"]] == board["login"]
+    )
+    assert not (site.out / "logins" / board["id"]).exists()
+    assert site.process is not None
+    site.process.send_signal(signal.SIGHUP)
+
+    def admitted() -> bool | None:
+        one = Client(site, board["id"], "given by the engineer", tls=True)
+        good = one.connected[0] == 0
+        one.close()
+        return good or None
+
+    eventually(admitted, "the login after SIGHUP")
+    done = command(
+        *("broker-config", "--dir", str(site.gateway.folder), "--out", str(site.out)),
+        *("--host", LOOPBACK, "--renew", board["id"]),
+        check=False,
+    )
+    assert 2 == done.returncode
+    assert b"hint: tally provision gives it another" in done.stderr
 
 
 def test_wrong_use(tmp_path: Path) -> None:

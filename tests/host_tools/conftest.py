@@ -42,7 +42,7 @@ class Tally:
             cwd=self.cwd,
             env=self.environment(env),
             capture_output=True,
-            timeout=60,
+            timeout=120,
             check=False,
         )
         return Ran(done.returncode, done.stdout.decode(), done.stderr.decode())

@@ -40,7 +40,11 @@ _COMMANDS = ["init", "policy", "enrol", "grant", "prove", "verify", "inspect"]
             "end it in Z",
         ),
         (["prove", "0123456789abcdef", "1"], "one of --gateway and --dir is needed", ""),
-        (["enrol", "--enrolment", "f"], "one of --port and --virtual is needed", ""),
+        (
+            ["enrol", "--enrolment", "f", "--port", "x", "--virtual", "y"],
+            "one of --port and --virtual, not both",
+            "",
+        ),
         (["enrol", "--enrolment", "f", "--port", "x"], "no key ", "tally init makes one"),
         (["grant", "--gateway", "x", "--enrolment", "f"], "no key ", "tally init makes one"),
     ],

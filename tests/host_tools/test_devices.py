@@ -13,6 +13,7 @@ from serial.tools.list_ports_common import ListPortInfo
 from tallystick_host import boards, cli, ports
 from tallystick_host.errors import UndoneError, UseError
 from tests.host_tools.conftest import Tally
+from tests.host_tools.mirror import Mirror
 
 ALL = boards.load_all()
 
@@ -133,3 +134,42 @@ def test_the_boards_that_are_known(tally: Tally) -> None:
     ran = tally("boards", "check", "MINE")
     assert 2 == ran.status
     assert "is not the folder's name" in ran.err
+
+
+def entry(id: str, **facts: object) -> dict[str, object]:
+    return {"id": id, "name": None, "enrolled": True, "last_seen": None, **facts}
+
+
+def page(listed: list[dict[str, object]], *, more: bool = False) -> bytes:
+    return json.dumps({"devices": listed, "more": more}).encode()
+
+
+def test_the_boards_of_a_gateway(tally: Tally) -> None:
+    """Broken: an engineer cannot see from his desk which boards a gateway hears."""
+    first = entry("0011223344556677", name="tank-7", last_seen=1_800_000_000)
+    second = entry("8899aabbccddeeff", enrolled=False)
+    pages = {
+        "/v1/devices": page([first], more=True),
+        f"/v1/devices?after={first['id']}": page([second]),
+    }
+    with Mirror(pages) as gateway:
+        ran = tally("devices", "--gateway-url", gateway.url)
+        assert 0 == ran.status, ran.err
+        lines = [line.split() for line in ran.out.splitlines()[-2:]]
+        assert ["0011223344556677", "tank-7", "2027-01-15T08:00:00Z"] == lines[0]
+        assert ["8899aabbccddeeff", "-", "never", "not", "enrolled", "any", "more"] == lines[1]
+        told = [
+            json.loads(line)
+            for line in tally("devices", "--gateway-url", gateway.url, "--json").out.splitlines()
+        ]
+        assert [{"schema": 1, **first}, {"schema": 1, **second}] == told[-2:]
+        for strange in (b"[]", b"<html>", b'{"devices": {}}', page([entry("x", enrolled=1)])):
+            pages["/v1/devices"] = strange
+            ran = tally("devices", "--gateway-url", gateway.url)
+            assert (5, "gives no list of boards (source.form)" in ran.err) == (ran.status, True)
+        pages["/v1/devices"] = page([], more=True)
+        ran = tally("devices", "--gateway-url", gateway.url)
+        assert "the gateway knows no boards\nhint: tally provision" in ran.err
+        gateway.shutdown()
+    ran = tally("devices", "--gateway-url", "gateway.local")
+    assert 2 == ran.status

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import ast
 import hashlib
-import http.server
 import json
-import threading
 from pathlib import Path
 
 import pytest
@@ -14,6 +12,7 @@ import pytest
 from tests.host_tools import chips
 from tests.host_tools.chips import APP_BYTES, BOARDS, OFFSETS, ChipOnPort
 from tests.host_tools.conftest import Ran, Tally
+from tests.host_tools.mirror import Mirror
 from tests.parts import ROOT
 
 KEY = b"the head of a chain, and what must never be lost"
@@ -194,28 +193,6 @@ def test_no_image(tally: Tally) -> None:
     assert 2 == ran.status
     assert "no image ESP32_GENERIC_C3-<date>-v<version>.bin in 'images'" in ran.err
     assert "micropython.org/download/ESP32_GENERIC_C3" in ran.err
-
-
-class Mirror(http.server.ThreadingHTTPServer):
-    """A mirror on this machine: path -> bytes."""
-
-    def __init__(self, content: dict[str, bytes]) -> None:
-        class Answer(http.server.BaseHTTPRequestHandler):
-            def do_GET(self) -> None:
-                body = content.get(self.path)
-                self.send_response(200 if body is not None else 404)
-                self.end_headers()
-                self.wfile.write(body or b"")
-
-            def log_message(self, *args: object) -> None:
-                return
-
-        super().__init__(("127.0.0.1", 0), Answer)
-        threading.Thread(target=self.serve_forever, daemon=True).start()
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.server_port}"
 
 
 def test_fetching_an_image(tally: Tally) -> None:

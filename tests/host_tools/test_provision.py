@@ -84,6 +84,39 @@ def test_a_board_with_micropython_becomes_a_device(tally: Tally) -> None:
 
 
 @pytest.mark.usefixtures("micropython64")
+def test_a_board_is_locked_as_the_last_step(tally: Tally) -> None:
+    """Broken: somebody thinks that a board is locked, or locks it before it is a device, or finds no word of why."""
+    tally("init")
+    with bare.boards(tally.cwd, 1) as (board,):
+        ran = provision(tally, board, "--lock", "--commands", "explode")
+        assert (2, False) == (ran.status, (board.folder / "flash" / "main.py").exists())
+        assert "'explode' is no command of a gateway" in ran.err
+        ran = provision(tally, board, "--lock", "--commands", "report unlock", "--json")
+        assert 0 == ran.status, ran.err
+        facts = json.loads(ran.out)
+        assert "locked" == facts["changed"][-1]
+        assert any("only secure boot and flash encryption" in note for note in facts["notes"])
+        settings = json.loads((board.folder / "flash" / "config.json").read_text())
+        assert "report unlock" == settings["commands"]
+        argv = [sys.executable, "-m", "mpremote", "connect", str(board.port), "resume"]
+        reading = subprocess.run(
+            [*argv, "exec", "print(open('config.json').read())"],
+            capture_output=True,
+            timeout=60,
+            check=False,
+        )
+        assert reading.returncode != 0
+        assert b"broker" not in reading.stdout
+        ran = provision(tally, board, "--interval", "700")
+        assert 1 == ran.status
+        assert "is locked: nothing can be changed over this cable (provision.locked)" in ran.err
+        assert "hint: tally-gateway command ID unlock" in ran.err
+        # what it may still be asked
+        ran = tally("logs", "--port", str(board.port), "--seconds", "2")
+        assert (0, "Traceback" in ran.err) == (ran.status, False), ran.err
+
+
+@pytest.mark.usefixtures("micropython64")
 def test_what_no_gateway_has_is_saved_before_an_identity_is_erased(
     tally: Tally, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -136,6 +169,50 @@ def test_a_copy_that_broke_off_goes_on(tally: Tally) -> None:
 
 
 @pytest.mark.usefixtures("micropython64")
+def test_a_board_that_is_pulled_out(tally: Tally) -> None:
+    """Broken: a cable that comes loose ends in mpremote's words or a traceback, and nobody dares to try again."""
+    tally("init")
+    with bare.boards(tally.cwd, 1) as (board,):
+        argv = [sys.executable, "-m", "tallystick_host", "provision", "--enrolment", "fleet.json"]
+        argv += ["--port", str(board.port), *BROKER, "--interval", "500", "--gateway", GATEWAY]
+        running = subprocess.Popen(
+            argv, cwd=tally.cwd, env=tally.environment(), stderr=subprocess.PIPE, text=True
+        )
+        deadline = time.monotonic() + 60
+        while len(list((board.folder / "flash").glob("tally/*.mpy"))) < 3:
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+        board.unplug()
+        _, said = running.communicate(timeout=60)
+        assert 5 == running.returncode, said
+        assert "Traceback" not in said
+        assert (
+            "hint: plug the board in again and repeat the command: it goes on where it was" in said
+        )
+        assert not (tally.cwd / "fleet.json").exists()
+
+
+@pytest.mark.usefixtures("micropython64")
+def test_a_board_that_cannot_get_in(tally: Tally) -> None:
+    """Broken: with a wrong Wi-Fi password, or without a broker, all looks well at the desk, and the field is silent."""
+    tally("init")
+    tally.write("password", PASSWORD)
+    wifi = ("--wifi", "Shed", "--wifi-password-file", "password")
+    with bare.boards(tally.cwd, 1) as (board,):
+        (board.folder / "world.json").write_text('{"password": "another one"}')
+        ran = provision(tally, board, "--json", *wifi)
+        assert 0 == ran.status, ran.err
+        said, remedy = json.loads(ran.out)["notes"]
+        assert "not acknowledged by a gateway yet: the board says 'no network'" in said
+        assert "it refuses the password" in said
+        assert "the Wi-Fi password is wrong: tally provision --wifi" in remedy
+        (board.folder / "world.json").write_text("{}")
+        notes = json.loads(provision(tally, board, "--json", *wifi).out)["notes"]
+        assert "the board says 'no broker': no connection, error 111" in notes[0]
+        assert "does the board reach the broker's address?" in notes[1]
+
+
+@pytest.mark.usefixtures("micropython64")
 def test_another_board_than_was_said(tally: Tally) -> None:
     """Broken: code for an Xtensa chip is put onto a RISC-V one."""
     tally("init")
@@ -160,7 +237,9 @@ def test_a_tray_of_boards_with_two_that_fail(tally: Tally) -> None:
         path = tally.write("tray.csv", "port,name,board\n" + "\n".join(lines) + "\n")
         common = ("--enrolment", "fleet.json", "--interval", "500", *BROKER)
         gateway = ("--gateway", GATEWAY)
+        start = time.monotonic()
         ran = tally("provision", "--tray", path, *common, *gateway)
+        print(f"a tray of {TRAY} boards: {time.monotonic() - start:.1f} s")
         assert 1 == ran.status
         assert "Traceback" not in ran.err
         rows = list(csv.DictReader(ran.out.splitlines()))

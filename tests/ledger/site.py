@@ -14,6 +14,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Self
 
+import httpx
 import paho.mqtt.client as paho
 from paho.mqtt.enums import CallbackAPIVersion
 
@@ -27,7 +28,7 @@ from tests.parts import LOOPBACK
 
 WAIT_S = 15.0
 
-__all__ = ["Ledger", "Submitter", "anchor", "gateway_key", "said", "until"]
+__all__ = ["Following", "Ledger", "Service", "Submitter", "anchor", "gateway_key", "said", "until"]
 
 
 def gateway_key(number: int = 1) -> PrivateKey:
@@ -59,20 +60,14 @@ def until(condition: Callable[[], Any], what: str, timeout_s: float = WAIT_S) ->
     return value
 
 
-class Ledger:
-    """`tally-ledger` over one folder, always as a process."""
+class Service:
+    """`tally-ledger` over one folder, as a process: the options of its command are the subclass's."""
 
-    def __init__(self, folder: Path, port: int, interval_s: float = 0.2) -> None:
+    def __init__(self, folder: Path, port: int) -> None:
         self.folder = folder
         self.port = port
-        self.interval_s = interval_s
         self.log = folder.with_suffix(".log")
         self.process: subprocess.Popen[str] | None = None
-        done = self.command("init", "--name", "test site")
-        assert 0 == done.returncode, done.stderr
-        self.name = done.stdout.strip()
-        self.id = bytes.fromhex(self.name.partition("+")[0].rpartition("/")[2])
-        self.topics = topics.Ledger(self.id)
 
     def __enter__(self) -> Self:
         self.start()
@@ -80,6 +75,10 @@ class Ledger:
 
     def __exit__(self, *_: object) -> None:
         self.kill()
+
+    def arguments(self) -> list[str]:
+        """The command's name and what it needs."""
+        raise NotImplementedError
 
     def command(self, *args: str) -> subprocess.CompletedProcess[str]:
         """Run one command over the folder."""
@@ -93,13 +92,14 @@ class Ledger:
         )
 
     def start(self, *options: str) -> None:
-        """Start the service; `http()` is its HTTP port once it has said so."""
+        """Start the service; `url()` is where it serves HTTP once it has said so."""
+        name, *needed = self.arguments()
         with self.log.open("a") as log:
             self.process = subprocess.Popen(
                 [
-                    *(sys.executable, "-m", "tallystick_ledger", "run", "--dir", str(self.folder)),
+                    *(sys.executable, "-m", "tallystick_ledger", name, "--dir", str(self.folder)),
                     *("--broker", f"{LOOPBACK}:{self.port}", "--http", f"{LOOPBACK}:0"),
-                    *("--interval", str(self.interval_s), *options),
+                    *(*needed, *options),
                 ],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
@@ -143,6 +143,47 @@ class Ledger:
             lambda: [one["port"] for one in self.events() if one["event"] == "http"], "http"
         )
         return f"http://{LOOPBACK}:{found[-1]}"
+
+    def health(self) -> dict[str, Any]:
+        """What it says of itself; nothing while it does not answer."""
+        try:
+            found: dict[str, Any] = httpx.get(f"{self.url()}/healthz").json()
+        except httpx.HTTPError:
+            return {"status": "", "index": 0}
+        return found
+
+    def index(self) -> int:
+        """The index of its newest milestone."""
+        return int(self.health()["index"])
+
+
+class Ledger(Service):
+    """A ledger that signs."""
+
+    def __init__(self, folder: Path, port: int, interval_s: float = 0.2) -> None:
+        super().__init__(folder, port)
+        self.interval_s = interval_s
+        done = self.command("init", "--name", "test site")
+        assert 0 == done.returncode, done.stderr
+        self.name = done.stdout.strip()
+        self.id = bytes.fromhex(self.name.partition("+")[0].rpartition("/")[2])
+        self.topics = topics.Ledger(self.id)
+
+    def arguments(self) -> list[str]:
+        """`run`."""
+        return ["run", "--interval", str(self.interval_s)]
+
+
+class Following(Service):
+    """A node that follows the ledger with this line."""
+
+    def __init__(self, folder: Path, port: int, name: str) -> None:
+        super().__init__(folder, port)
+        self.name = name
+
+    def arguments(self) -> list[str]:
+        """`follow`."""
+        return ["follow", "--ledger", self.name]
 
 
 class Submitter:

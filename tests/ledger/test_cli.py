@@ -121,20 +121,22 @@ DAMAGE = {
     "a bit of a block": "UPDATE blocks SET raw ="
     " CAST(substr(raw, 1, 200) || x'00' || substr(raw, 202) AS BLOB) WHERE arrival = 3",
     "a block is gone": "DELETE FROM blocks WHERE arrival = 3",
-    "positions swapped": "UPDATE blocks SET position = CASE position WHEN 3 THEN 1002 ELSE 1003 END"
-    " WHERE position IN (3, 2); UPDATE blocks SET position = position - 1000 WHERE position > 1000",
-    "a position lost": "UPDATE blocks SET position = NULL, milestone = NULL WHERE position = 1",
-    "another milestone's": "UPDATE blocks SET milestone = 1 WHERE position = 5",
+    "positions swapped": "UPDATE places SET position = CASE position WHEN 3 THEN 1002 ELSE 1003 END"
+    " WHERE position IN (3, 2); UPDATE places SET position = position - 1000 WHERE position > 1000",
+    "a position lost": "DELETE FROM places WHERE position = 1",
+    "a milestone moved": "UPDATE milestones SET size = size + 1 WHERE number = 2",
     "a root": "UPDATE milestones SET root = zeroblob(32) WHERE number = 2",
     "a checkpoint": "UPDATE milestones SET checkpoint ="
     " (SELECT checkpoint FROM milestones WHERE number = 1) WHERE number = 2",
     "a milestone is gone": "DELETE FROM milestones WHERE number = 3",
     "the newest milestone is gone": "DELETE FROM milestones WHERE number = 4",
-    "a tree node": "UPDATE nodes SET hash = zeroblob(32) WHERE level = 1 AND place = 1",
-    "a tree node is gone": "DELETE FROM nodes WHERE level = 2",
+    "a tree node": "UPDATE nodes SET hash = zeroblob(32) WHERE number = 5",
+    "a tree node is gone": "DELETE FROM nodes WHERE number = 3",
     "the head": "UPDATE ledger SET head_index = head_index - 1",
     "the ledger's id": "UPDATE ledger SET id = zeroblob(8)",
     "a look-up": "UPDATE blocks SET subject = zeroblob(8) WHERE arrival = 3",
+    "an index key": "UPDATE blocks SET prefix = prefix + 1 WHERE arrival = 3",
+    "what waits": "UPDATE ledger SET settled = 100",
 }
 
 

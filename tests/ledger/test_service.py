@@ -292,7 +292,7 @@ def test_http_export_is_the_tree(ledger: Ledger, submitter: Submitter) -> None:
         ("/v1/export?from=-1", 400, "request.from"),
         ("/v1/export?from=" + "9" * 30, 400, "request.from"),
         ("/v1/export?limit=x", 400, "request.limit"),
-        ("/", 404, "http.404"),
+        ("/nothing", 404, "http.404"),
     ],
 )
 def test_http_errors(

@@ -12,22 +12,31 @@ from tallystick_ledger import tree
 @given(st.lists(st.integers(0, 9), max_size=20), st.data())
 def test_equals_the_library_whatever_the_steps(steps: list[int], data: st.DataObject) -> None:
     """A root or path that differs from RFC 9162's makes every proof of this ledger TAMPERED."""
-    nodes: dict[tuple[int, int], bytes] = {}
+    nodes: dict[int, bytes] = {}
     leaves: list[bytes] = []
     sizes = [0]
+
+    def read(level: int, place: int) -> bytes:
+        return nodes[tree.number(level, place)] if level else leaves[place]
+
+    frontier = tree.Frontier()
     for step in steps:
         entries = [(len(leaves) + n).to_bytes(32, "big") for n in range(step)]
-        new = tree.grow(lambda *at: nodes[at], len(leaves), entries)
-        assert not set(new) & set(nodes), "a node is written once"
-        nodes.update(new)
+        new = frontier.grow(entries)
+        for level, place, value in new:
+            assert tree.number(level, place) not in nodes, "a node is written once"
+            nodes[tree.number(level, place)] = value
         leaves += map(merkle.leaf_hash, entries)
+        assert merkle.root(leaves) == frontier.root == tree.Frontier(frontier.size, read).root
         sizes.append(len(leaves))
     for size in sizes:
-        assert merkle.root(leaves[:size]) == tree.root(lambda *at: nodes[at], size)
+        assert merkle.root(leaves[:size]) == tree.root(read, size)
+        path = merkle.consistency_path(leaves, size)
+        assert path == tree.consistency(read, size, len(leaves))
     if leaves:
         size = data.draw(st.sampled_from([size for size in sizes if size]))
         index = data.draw(st.integers(0, size - 1))
-        path = tree.path(lambda *at: nodes[at], index, size)
+        path = tree.path(read, index, size)
         assert merkle.inclusion_path(leaves[:size], index) == path
 
 

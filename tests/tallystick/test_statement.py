@@ -235,3 +235,85 @@ def test_recovered_is_as_before_the_theft(said: list[Say], status: Status) -> No
     assert life.say("owner", Say.STOLEN).took
     assert life.say("owner", Say.RECOVERED).took
     assert status is life.history.status
+
+
+# kind -> what makes it possible, who has the right to it, what it says
+RIGHTFUL: dict[Say, tuple[list[tuple[str, Say, tuple[bytes, ...]]], str, tuple[bytes, ...]]] = {
+    Say.REGISTERED: ([], "issuer", (name("owner"),)),
+    Say.TRANSFERRED: ([], "owner", (name("buyer"),)),
+    Say.ACCEPTED: ([("owner", Say.TRANSFERRED, (name("buyer"),))], "buyer", ()),
+    Say.SUSPENDED: ([], "issuer", (b"recall",)),
+    Say.RESUMED: ([("issuer", Say.SUSPENDED, (b"recall",))], "issuer", ()),
+    Say.STOLEN: ([], "owner", ()),
+    Say.RECOVERED: ([("owner", Say.STOLEN, ())], "owner", ()),
+    Say.INSPECTED: ([], "inspector", (b"good", inspector())),
+    Say.REPLACED: ([], "issuer", (name("new"),)),
+    Say.RETIRED: ([], "owner", ()),
+}
+
+
+def prepared(kind: Say) -> Life:
+    """A device of which `kind` can be said."""
+    life = Life(registered=kind is not Say.REGISTERED)
+    for who, before, args in RIGHTFUL[kind][0]:
+        assert life.say(who, before, *args).took
+    return life
+
+
+def standing(life: Life) -> tuple[Status, str | None]:
+    return life.history.status, life.history.owner
+
+
+@pytest.mark.parametrize(
+    "attempt",
+    ["forged", "another device", "another ledger", "out of order", "unlinked", "stranger"],
+)
+@pytest.mark.parametrize("kind", Say)
+def test_every_kind_against_every_attempt(kind: Say, attempt: str) -> None:
+    """One kind of statement would be the hole in the fence: forged, replayed from elsewhere, out of order, by the
+    wrong party."""
+    life = prepared(kind)
+    _, who, args = RIGHTFUL[kind]
+    last = life.history.last
+    before = standing(life)
+    said: dict[str, Any] = {
+        "device": life.device,
+        "ledger": life.ledger,
+        "previous": last.id if last else None,
+    }
+    changes: dict[str, dict[str, Any]] = {
+        "another device": {"device": name("other").decode()},
+        "another ledger": {"ledger": b"elsewher"},
+        "out of order": {"previous": b"x" * 32},
+        "unlinked": {"previous": None if last else b"y" * 32},
+    }
+    said |= changes.get(attempt, {})
+    signer = key("stranger" if attempt == "stranger" else who)
+    raw = bytearray(
+        statement.sign(signer, said["device"], said["ledger"], said["previous"], kind, args)
+    )
+    if attempt == "forged":
+        raw[-7] ^= 4
+    effect = life.history.apply(statement.parse(bytes(raw)), len(life.history.effects), life.time)
+    assert not effect.took
+    assert effect.detail
+    assert before == standing(life)
+    # it does not stand in the way of the real one either
+    assert life.say(who, kind, *args).took
+
+
+@pytest.mark.parametrize("kind", Say)
+def test_every_kind_twice(kind: Say) -> None:
+    """What was said once could be said again by whoever recorded it: at once, or when things stand otherwise."""
+    life = prepared(kind)
+    _, who, args = RIGHTFUL[kind]
+    effect = life.say(who, kind, *args)
+    assert effect.took
+    after = standing(life)
+    assert not life.history.apply(effect.statement, len(life.history.effects), life.time).took
+    assert after == standing(life)
+    for signer, other in (("issuer", Say.RESUMED), ("owner", Say.RECOVERED), ("buyer", Say.STOLEN)):
+        life.say(signer, other)
+        now = standing(life)
+        assert not life.history.apply(effect.statement, len(life.history.effects), life.time).took
+        assert now == standing(life)
