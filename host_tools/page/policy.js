@@ -43,8 +43,6 @@ export async function policyOf(given) {
   const issuers = await entries(given, "issuers", issuerOf);
   const gateways = await entries(given, "gateways", gatewayOf);
   return {
-    ledgers,
-    bridges,
     witnesses,
     issuers,
     gateways,

@@ -61,10 +61,6 @@ export async function parseProof(data, progress = () => {}) {
   if (anchor && anchor.block.kind !== BLOCK.anchor) {
     throw new TallyError("proof.anchor", "the anchor's block carries no checkpoint");
   }
-  const transaction = await one(parts.get(PART.transaction), transactionOf);
-  if (transaction && !anchor) {
-    throw new TallyError("proof.transaction", "a transaction without the anchor it carries");
-  }
   const cosigned = await one(parts.get(PART.cosigned), cosignedOf);
   if (cosigned && !anchor) {
     throw new TallyError("proof.cosigned", "a cosigned checkpoint without the anchor it speaks of");
@@ -112,16 +108,6 @@ function sortedParts(value) {
     if (parts.get(PART[name]).length > 1) throw new TallyError("proof.count", `more than one ${name}`);
   }
   return parts;
-}
-
-// The form only: whether another ledger has it, this page cannot ask, and so does not judge what it says.
-function transactionOf(raw) {
-  const value = decodeCbor(raw);
-  const form = Array.isArray(value) && value.length === 3 && isBytes(value[0]) && isBytes(value[1]);
-  if (!form || value[1].length !== 33 || (value[2] !== null && !Array.isArray(value[2]))) {
-    throw new TallyError("transaction.shape", "a transaction is [raw, key, later]");
-  }
-  return value;
 }
 
 async function one(raws, read) {

@@ -73,7 +73,6 @@ def toml(policy: Policy) -> str:
     for table, logs in (
         ("gateways", policy.gateways),
         ("ledgers", policy.ledgers),
-        ("bridges", policy.bridges),
         ("witnesses", policy.witnesses),
     ):
         for log in logs:
