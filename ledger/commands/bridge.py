@@ -14,7 +14,6 @@ import structlog
 from click.core import ParameterSource
 
 from tallystick_ledger.commands.options import AS_JSON, BROKER, DIR, PASSWORD_FILE, USER, password
-from tallystick_ledger.errors import LedgerError
 from tallystick_ledger.words import log_to_stderr
 
 __all__ = ["command"]
@@ -54,9 +53,10 @@ def command() -> None:
 )
 def init(folder: Path, chain: int, name: str, key_file: Path | None) -> None:
     """Make a new bridge: its key as a ledger, its key that pays, and the line that a policy trusts."""
+    from tallystick_ledger.bridge import libraries
     from tallystick_ledger.bridge.folder import BridgeFolder
 
-    _need_web3()
+    libraries.need()
     place = BridgeFolder(folder)
     place.create(name, int(time.time()), chain, key_file)
     line = place.identity()
@@ -161,12 +161,12 @@ def evm(
     password_file: Path | None,
 ) -> None:
     """Run the bridge in the foreground until SIGTERM or SIGINT. docs/bridge.md tells all of it."""
-    _need_web3()
     from tallystick.account import State
     from tallystick.endpoint import Endpoint
     from tallystick_ledger.bridge import budget as amounts
     from tallystick_ledger.bridge import endpoint as endpoints
     from tallystick_ledger.bridge import evm as chain
+    from tallystick_ledger.bridge import libraries
     from tallystick_ledger.bridge.folder import BridgeFolder
     from tallystick_ledger.bridge.node import BridgeNode
     from tallystick_ledger.bridge.outbox import Outbox
@@ -185,6 +185,7 @@ def evm(
     terms = Terms(amounts.units(budget), depth, adopt_nonce)
     ledgers = [followed(line) for line in follow]
     login = Broker(*broker, user, password(password_file, user))
+    libraries.load()
     log_to_stderr()
     log = structlog.get_logger("bridge")
     stop = threading.Event()
@@ -290,13 +291,3 @@ def _summary(place: object, readings_per_record: int) -> dict[str, object]:
         return {}
     found = shown.facts(place, readings_per_record)
     return {name: found[name] for name in ("counts", "spent", "cost_per_million_readings")}
-
-
-def _need_web3() -> None:
-    from importlib.util import find_spec
-
-    if find_spec("web3") is None:
-        raise LedgerError(
-            "the bridge needs web3, which is not installed",
-            hint="pip install 'tallystick[ledger,evm]'",
-        )

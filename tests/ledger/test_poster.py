@@ -5,6 +5,8 @@ If this fails, a site pays twice, pays more than it said, or waits for ever for 
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,7 +16,7 @@ import pytest
 from tallystick import transaction
 from tallystick.account import State
 from tallystick.checkpoint import gateway_name, text
-from tallystick_ledger.bridge import bounds, budget
+from tallystick_ledger.bridge import bounds, budget, libraries
 from tallystick_ledger.bridge.outbox import LOST, Note, Outbox
 from tallystick_ledger.bridge.payer import Payer
 from tallystick_ledger.bridge.poster import Poster, Terms
@@ -347,3 +349,16 @@ def test_amounts() -> None:
     assert ("0.00046896", "12") == (budget.coins(468_960_000_000_000), budget.coins(12 * 10**18))
     assert 2_000_000 == budget.per_million(20, 10)
     assert budget.per_million(20, 0) is None
+
+
+def test_libraries_leave_the_interpreter_as_it_was() -> None:
+    """A node's deeply nested answer would end the process with a fault of the machine."""
+    before = sys.getrecursionlimit()
+    libraries.load()
+    assert before == sys.getrecursionlimit()
+    script = (
+        "import sys; from tallystick_ledger.bridge import libraries; libraries.load();"
+        "print(sys.getrecursionlimit())"
+    )
+    shown = subprocess.run([sys.executable, "-c", script], capture_output=True, check=True).stdout
+    assert int(shown) <= 1000
