@@ -14,16 +14,19 @@ from pathlib import Path
 
 import pytest
 
-from tallystick import checkpoint, settlement
+from tallystick import block, checkpoint, proof, settlement, verify
 from tallystick.account import parse_account
+from tallystick.block import BlockKind
 from tallystick.note import VerifierKey
 from tallystick.policy import Bridge as Trusted
+from tallystick.policy import Log
 from tallystick.receipt import State
 from tallystick.transaction import calldata
-from tallystick.verdict import Outcome
+from tallystick.verdict import Outcome, Status
 from tests.ledger.bridge_site import Bridge, look
-from tests.ledger.site import Submitter, anchor, gateway_key, until
+from tests.ledger.site import Ledger, Submitter, anchor, gateway_key, until
 from tests.parts import Broker
+from tests.world import World, key
 from tools.conflux import Network, call, transactions
 
 SAFE_S = 60.0
@@ -170,3 +173,64 @@ def answered(
             assert got.confirmed.transaction is not None
             sizes.setdefault(number, set()).add(size)
     return sizes
+
+
+def test_an_embedded_ledger_behind_it(network: Network, broker: Broker, tmp_path: Path) -> None:
+    """One transaction would not carry a whole ledger; or a proof with it would not verify."""
+    world = World()
+    world.device.open()
+    reading = world.device.readings([215])
+    world.admit()
+    with (
+        Ledger(tmp_path / "ledger", broker.port) as ledger,
+        Bridge(tmp_path / "bridge", broker.port, account=2) as bridge,
+        Submitter(broker.port, ledger.id) as site,
+    ):
+        note = world.log.checkpoint()
+        raw = block.sign(key("anyone"), site.tips()[:1], world.device.time, BlockKind.ANCHOR, note)
+        answer = site.answer(site.submit(raw), State.CONFIRMED)
+        assert answer.confirmed is not None
+        file = tmp_path / "one.tally"
+        file.write_bytes(
+            proof.build(
+                records=[reading.raw],
+                opens=[world.device.records[0].raw],
+                inclusions=[world.log.inclusion(reading.raw)],
+                anchor=answer.confirmed.encode(),
+                credential=world.credential(not_before=0),
+            )
+        )
+        ledger_dir = ("--ledger-dir", str(ledger.folder))
+        early = bridge.command("attach", *ledger_dir, str(file))
+        assert (1, True) == (early.returncode, "has posted no checkpoint" in early.stderr)
+        # it comes later than the anchor, and carries many of that ledger's blocks
+        until(lambda: len(site.milestones) > 5, "milestones")
+        bridge.start(network[0].url, "--follow", ledger.name, confirm_at="executed", budget="0.1")
+        until(lambda: bridge.status()["counts"]["executed"], "executed", SAFE_S)
+        done = bridge.command("attach", *ledger_dir, str(file))
+        assert 0 == done.returncode, done.stderr
+        parsed = proof.parse(file.read_bytes())
+        assert parsed.anchor is not None
+        sent = parsed.anchor.transaction
+        assert sent is not None
+        assert sent.later is not None
+        assert sent.later.size > parsed.anchor.milestone.size
+        line = VerifierKey.parse(ledger.name)
+        trusted = Trusted(line, account=parse_account(bridge.account))
+        alone = world.policy.replace(ledgers=(Log(line),))
+        bridged = world.policy.replace(ledgers=(), bridges=(trusted,))
+        assert Status.VERIFIED is verify.verify(parsed, alone).status
+        assert Status.UNDECIDED is verify.verify(parsed, bridged).status
+
+        def status() -> Status:
+            seen = {sent.hash: look(network[0].url, sent)}
+            return verify.verify(parsed, bridged, seen=seen).status
+
+        until(lambda: Status.VERIFIED is status(), "verified", SAFE_S)
+        # again is harmless, and another ledger's folder is refused
+        assert 0 == bridge.command("attach", *ledger_dir, str(file)).returncode
+        wrong = bridge.command("attach", "--ledger-dir", str(bridge.folder), str(file))
+        assert (1, True) == (wrong.returncode, "folder of another ledger" in wrong.stderr)
+        (tmp_path / "no.tally").write_bytes(b"no proof")
+        bad = bridge.command("attach", *ledger_dir, str(tmp_path / "no.tally"))
+        assert (1, "") == (bad.returncode, bad.stdout)
