@@ -119,7 +119,7 @@ def test_killed_under_load(network: Network, broker: Broker, tmp_path: Path) -> 
                     time.sleep(0.05)
                 bridge.kill()
                 bridge.start(network[0].url, confirm_at="executed")
-            sizes = answered(site, waiting, timeout_s=90)
+            sizes = answered(site, waiting, timeout_s=90 + 5 * KILLS)
         # what was rejected is covered: a larger checkpoint of the same log is confirmed
         for name, (number, size, _) in waiting.items():
             newest = site.receipts[name][-1]
