@@ -4,7 +4,7 @@ import { verifyConfirmed } from "./block.js";
 import { EvidenceError } from "./errors.js";
 import { verifyConsistency } from "./merkle.js";
 import { cosignedAt, verifyNote } from "./note.js";
-import { ledgerIn } from "./policy.js";
+import { bridgeIn, ledgerIn } from "./policy.js";
 import { failure, some } from "./state.js";
 
 // ledger.inclusion, ledger.milestone
@@ -17,6 +17,10 @@ export async function checkAnchor(v) {
   }
   v.add("ledger.inclusion", ...(await ledgerInclusionOf(anchor)));
   v.add("ledger.milestone", ...(await milestoneOf(v, anchor.milestone)));
+  if (!bridgeIn(v.policy, anchor.milestone.ledger)) return;
+  // a page asks no network: what the other ledger says, and so the verdict, stays open
+  const found = v.proof.transaction ? "this page asks no other ledger; tally verify --rpc URL does" : "no transaction in the file";
+  v.add("ledger.transaction", "undecided", found);
 }
 
 // ledger.witness, if the policy asks for witnesses

@@ -33,16 +33,23 @@ export async function parsePolicy(bytes) {
 // The policy that a decoded table means.
 export async function policyOf(given) {
   // stops a misspelt table from silently trusting less, or requiring less, than its author meant
-  known(given, ["version", "issuers", "gateways", "ledgers", "witnesses", "require"], "the policy");
+  known(given, ["version", "issuers", "gateways", "ledgers", "bridges", "witnesses", "require"], "the policy");
   if (given.version !== 1) throw new TallyError("policy.version", "version is not 1");
   const require = given.require ?? Object.create(null);
   known(require, ["checks", "witnesses", "boards", "agents", "anchor_age"], "[require]");
   const witnesses = await entries(given, "witnesses", witnessOf);
+  const ledgers = await entries(given, "ledgers", ledgerOf);
+  const bridges = await entries(given, "bridges", bridgeOf);
+  // stops the entry that asks for less from being the one that counts
+  if (bridges.some((one) => ledgers.some((other) => other.ledger === one.ledger))) {
+    throw new TallyError("policy.bridge", "a ledger stands under ledgers and under bridges");
+  }
   return {
+    ledgers,
+    bridges,
     witnesses,
     issuers: await entries(given, "issuers", issuerOf),
     gateways: await entries(given, "gateways", gatewayOf),
-    ledgers: await entries(given, "ledgers", ledgerOf),
     required: requiredOf(require.checks ?? [...REQUIRABLE]),
     quorum: quorumOf(require.witnesses ?? 0, witnesses.length),
     boards: strings(require, "boards", /^[A-Za-z0-9._-]{1,32}$/),
@@ -60,7 +67,12 @@ export function gatewayIn(policy, origin) {
 }
 
 export function ledgerIn(policy, ledger) {
-  return policy.ledgers.find((one) => one.ledger === ledger) ?? null;
+  return [...policy.ledgers, ...policy.bridges].find((one) => one.ledger === ledger) ?? null;
+}
+
+// The same if its anchors need a transaction on another ledger.
+export function bridgeIn(policy, ledger) {
+  return policy.bridges.find((one) => one.ledger === ledger) ?? null;
 }
 
 // What the tables [[name]] mean, each under another name.
@@ -104,8 +116,8 @@ async function issuerOf(given, where) {
   return { did, key, name: string(given, "name", where) };
 }
 
-async function logOf(given, where, parse = parseVerifierKey) {
-  known(given, ["vkey", "name", "operator"], where);
+async function logOf(given, where, parse = parseVerifierKey, more = []) {
+  known(given, ["vkey", "name", "operator", ...more], where);
   const line = string(given, "vkey", where);
   const vkey = await otherCode("policy.vkey", where, () => parse(line));
   return { vkey, name: string(given, "name", where), operator: string(given, "operator", where) };
@@ -123,8 +135,20 @@ async function gatewayOf(given, where) {
   return log;
 }
 
-async function ledgerOf(given, where) {
-  const log = await logOf(given, where);
+async function bridgeOf(given, where) {
+  const account = string(given, "account", where);
+  const [state, depth] = [given.state ?? "safe", given.depth ?? 0];
+  if (!/^eip155:[1-9][0-9]{0,15}:0x[0-9A-Fa-f]{40}$/.test(account)) {
+    throw new TallyError("policy.bridge", `${where}: not eip155:<chain>:0x<40 hex digits>`);
+  }
+  if (!["executed", "safe", "final"].includes(state) || !(Number(depth) >= 0 && Number(depth) <= 1000000)) {
+    throw new TallyError("policy.bridge", `${where}: no such state, or no number of blocks`);
+  }
+  return { ...(await ledgerOf(given, where, ["account", "state", "depth"])), account };
+}
+
+async function ledgerOf(given, where, more = []) {
+  const log = await logOf(given, where, parseVerifierKey, more);
   const match = LEDGER_NAME.exec(log.vkey.name);
   if (!match) throw new TallyError("policy.vkey", `${where}: not a ledger's name`);
   return { ...log, ledger: match[1] };

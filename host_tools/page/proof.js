@@ -18,6 +18,7 @@ const PART = Object.freeze({
   inclusion: 4,
   checkpoint: 5,
   anchor: 6,
+  transaction: 7,
   credential: 8,
   statement: 9,
   link: 10,
@@ -26,7 +27,7 @@ const PART = Object.freeze({
   cosigned: 13,
   shared: 14,
 });
-const AT_MOST_ONE = ["checkpoint", "anchor", "credential", "before", "cosigned", "shared"];
+const AT_MOST_ONE = ["checkpoint", "anchor", "transaction", "credential", "before", "cosigned", "shared"];
 
 export async function parseProof(data, progress = () => {}) {
   if (data.length > LIMITS.proof) {
@@ -54,6 +55,10 @@ export async function parseProof(data, progress = () => {}) {
   if (anchor && anchor.block.kind !== BLOCK.anchor) {
     throw new TallyError("proof.anchor", "the anchor's block carries no checkpoint");
   }
+  const transaction = await one(parts.get(PART.transaction), transactionOf);
+  if (transaction && !anchor) {
+    throw new TallyError("proof.transaction", "a transaction without the anchor it carries");
+  }
   const cosigned = await one(parts.get(PART.cosigned), cosignedOf);
   if (cosigned && !anchor) {
     throw new TallyError("proof.cosigned", "a cosigned checkpoint without the anchor it speaks of");
@@ -66,6 +71,7 @@ export async function parseProof(data, progress = () => {}) {
     records,
     inclusions,
     anchor,
+    transaction,
     cosigned,
     shared,
     opens: await ofKind(parts.get(PART.open), KIND.open),
@@ -100,6 +106,16 @@ function sortedParts(value) {
     if (parts.get(PART[name]).length > 1) throw new TallyError("proof.count", `more than one ${name}`);
   }
   return parts;
+}
+
+// The form only: whether another ledger has it, this page cannot ask, and so does not judge what it says.
+function transactionOf(raw) {
+  const value = decodeCbor(raw);
+  const form = Array.isArray(value) && value.length === 3 && isBytes(value[0]) && isBytes(value[1]);
+  if (!form || value[1].length !== 33 || (value[2] !== null && !Array.isArray(value[2]))) {
+    throw new TallyError("transaction.shape", "a transaction is [raw, key, later]");
+  }
+  return value;
 }
 
 async function one(raws, read) {

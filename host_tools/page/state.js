@@ -47,6 +47,7 @@ export class Verification {
 
   // Is every record tied to the milestone of a trusted ledger?
   anchored() {
+    if (this.outcome("ledger.transaction") === "undecided") return false;
     const codes = ["log.inclusion", "ledger.inclusion", "ledger.milestone"];
     return codes.every((code) => this.outcome(code) === "ok");
   }

@@ -11,7 +11,7 @@ from typing import Any
 
 import playwright
 
-from tallystick.policy import Policy
+from tallystick.policy import Bridge, Policy
 from tallystick.verdict import Verdict
 
 RUN = Path(__file__).with_name("run.mjs")
@@ -72,11 +72,15 @@ def toml(policy: Policy) -> str:
     for table, logs in (
         ("gateways", policy.gateways),
         ("ledgers", policy.ledgers),
+        ("bridges", policy.bridges),
         ("witnesses", policy.witnesses),
     ):
         for log in logs:
             lines += [f"[[{table}]]", f"vkey = {json.dumps(str(log.vkey))}"]
             lines += [f"name = {json.dumps(log.name)}", f"operator = {json.dumps(log.operator)}"]
+            if isinstance(log, Bridge):
+                lines += [f"account = {json.dumps(str(log.account))}", f"depth = {log.depth}"]
+                lines.append(f"state = {json.dumps(str(log.state))}")
     lines += ["[require]", f"checks = {json.dumps(list(policy.required))}"]
     lines += [f"witnesses = {policy.quorum}"] if policy.quorum else []
     lines += [f"boards = {json.dumps(list(policy.boards))}"] if policy.boards else []
