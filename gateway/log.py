@@ -13,6 +13,7 @@ covers it is signed.
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -180,13 +181,36 @@ class Log(Tiles):
         return stack
 
     def _find_partials(self) -> None:
-        """Remember which partial files there are, so that the next checkpoint removes them."""
-        for level in [*range(len(self._edge)), "entries"]:
+        """Remember the partial files of the edge, so that the next checkpoint removes them, with what
+        a crash has torn put right; those of tiles that are full by now go.
+        """
+        levels: list[int | str] = [*range(len(self._edge)), "entries"]
+        for level in levels:
             above = 0 if isinstance(level, str) else level
             n = self.size >> (HEIGHT * (above + 1))
-            for index in {n, n - 1} - {-1}:
-                for width in partials(self.folder, level, index):
-                    self._partials.add(self.folder / tile_path(level, index, width))
+            here = (self.folder / tile_path(level, n, 1)).parent
+            for folder in (self.folder / "tile" / str(level)).rglob("*.p"):
+                if folder != here:
+                    shutil.rmtree(folder, ignore_errors=True)
+            for width in partials(self.folder, level, n):
+                path = self.folder / tile_path(level, n, width)
+                right = self._partial(level, n, width)
+                if right is None:
+                    path.unlink(missing_ok=True)
+                    continue
+                if _content(path) != right:
+                    write_whole(path, right)
+                self._partials.add(path)
+
+    def _partial(self, level: int | str, n: int, width: int) -> bytes | None:
+        """What the partial tile of this width holds; None if the tree does not reach as far."""
+        if isinstance(level, str):
+            first = n * WIDTH
+            return (
+                bundle(self.entries(first, first + width)) if first + width <= self.size else None
+            )
+        edge = self._edge[level]
+        return b"".join(edge[:width]) if width <= len(edge) else None
 
 
 def _length(path: Path) -> int:

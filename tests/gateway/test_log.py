@@ -187,3 +187,29 @@ def test_what_a_kill_left_is_swept(tmp_path: Path) -> None:
     Log.open(tmp_path, entries_of(leaves), 700)
 
     assert whole == sorted(path for path in tmp_path.rglob("*") if path.is_file())
+
+
+def test_torn_partial_tiles_are_put_right_or_gone(tmp_path: Path) -> None:
+    """A reader of the folder finds no wrong tile after a start, not even one that nobody needs any more."""
+    leaves = some(700)
+    log = Log.open(tmp_path, entries_of(leaves), 0)
+    log.append(leaves[:100])
+    log.publish()
+    old = sorted(path for path in tmp_path.rglob("*") if ".p/" in str(path) and path.is_file())
+    kept = {path: path.read_bytes() for path in old}
+    log.append(leaves[100:])
+    log.publish()
+    for path, data in kept.items():  # what a kill between the two kept from being removed
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(data[:7])
+    edge = tmp_path / tile_path(0, 2, 188)
+    edge.write_bytes(b"torn")
+
+    Log.open(tmp_path, entries_of(leaves), 700)
+
+    assert right_tile(leaves, 0, 2, 188) == edge.read_bytes()
+    assert [] == [
+        path
+        for path in old
+        if path.exists() and path.parent.name == "000.p" and "/1/" not in str(path)
+    ]
