@@ -46,6 +46,7 @@ PLOT_RECORDS: Final = 2_000  # readings records in one plot, the newest
 PLOT_MARKS: Final = 200  # reboots and events in one plot, the newest
 
 ACK_INTERVAL_S: Final = 1.0  # docs/format.md, section 6: at most one a second for a device
+ACKS_AT_ONCE: Final = 256  # then messages have their turn
 REJECTED_INTERVAL_S: Final = 1.0  # the same for `rejected`
 RESUBMIT_S: Final = 30.0  # a pending anchor is shown to the ledger again
 REBUILD_S: Final = 2.0  # a rejected anchor is built anew, at the earliest

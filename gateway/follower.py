@@ -14,6 +14,7 @@ from __future__ import annotations
 import sqlite3
 import threading
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from importlib.metadata import version
 from itertools import groupby
 from operator import methodcaller
@@ -45,6 +46,15 @@ def gateway_facts(gateway: bytes, url: str | None) -> Gateway:
     return Gateway(gateway.hex(), version("tallystick"), url.rstrip("/") if url else None)
 
 
+@dataclass(frozen=True)
+class _Said:
+    """What was last said of a device, and what it was drawn from."""
+
+    seen: tuple[bytes | None, int | None, EnrolledDevice | None]
+    anchored: int
+    device: Device
+
+
 class _Away(Exception):  # noqa: N818 # no error: the broker is not there at the moment
     """Nothing can be published now."""
 
@@ -64,7 +74,7 @@ class Follower(threading.Thread):
         self._adapters = adapters
         self._stopping = threading.Event()
         self._leaf: int | None = None
-        self._said: dict[bytes, Device] = {}
+        self._said: dict[bytes, _Said] = {}
         self._complained: set[tuple[str, str]] = set()
 
     def stop(self) -> None:
@@ -147,13 +157,29 @@ class Follower(threading.Thread):
     def _stand(self, views: Views) -> None:
         """Say of each device what changed, and take back who is gone."""
         devices = self._devices()
-        for device, enrolled in devices.items():
+        anchored = views.anchored_size()
+        for row in list(views.devices()):
+            device, enrolled = row.device, devices.get(row.device)
+            said = self._said.get(device)
+            seen = (row.state, row.last_seen, enrolled)
+            # most devices have not moved since the last look, and wait for no anchor
+            if (
+                enrolled is None
+                or row.state is None
+                or (
+                    said is not None
+                    and said.seen == seen
+                    and (said.anchored == anchored or not said.device.pending)
+                )
+            ):
+                continue
             with views.snapshot():
                 chain = views.chain(device)
                 facts = None if chain is None else self._facts(views, device, enrolled, chain)
-            if facts is not None and self._said.get(device) != facts:
-                self._hand(device, methodcaller("device", facts))
-                self._said[device] = facts
+            if facts is not None:
+                if said is None or said.device != facts:
+                    self._hand(device, methodcaller("device", facts))
+                self._said[device] = _Said(seen, anchored, facts)
         for device in [one for one in self._said if one not in devices]:
             self._hand(device, methodcaller("removed", device.hex()))
             del self._said[device]

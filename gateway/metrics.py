@@ -133,7 +133,7 @@ class _Collector:
             if row.state is None:
                 silent += 1
                 continue
-            _, _, missing, fork = summary(row.state)
+            _, missing, fork = summary(row.state)
             gaps += sum(map(len, missing))
             forked += fork is not None
             if self._by_device and row.last_seen is not None:

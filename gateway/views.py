@@ -7,14 +7,14 @@ largest confirmed anchor. Nothing here is evidence: the proof file is.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from functools import lru_cache
 from pathlib import Path
 
 from tallystick import milestone, record, senml
 from tallystick.body import Event, Kind, Open, Readings, Rotate
-from tallystick.chain import Chain, Result
+from tallystick.chain import Chain, Outline, Result
 from tallystick.errors import TallystickError
 from tallystick.record import Record
 from tallystick.senml import Measurement
@@ -42,7 +42,6 @@ class DeviceView:
     state: str
     last_seen: int | None = None
     head: int | None = None
-    upto: int | None = None
     missing: tuple[range, ...] = ()
     forked_from: int | None = None
     anchored: int | None = None
@@ -107,25 +106,23 @@ class Views(Store):
         return Chain.load(row.state, DeviceLinks(self, device))
 
     def standing(self, row: DeviceRow, anchored: int) -> DeviceView:
-        """What the row says; `anchored` is `anchored_size()`."""
+        """What the row says, and how much of it is anchored; `anchored` is `anchored_size()`."""
+        view = self.glance(row)
+        if view.head is None:
+            return view
+        return replace(view, anchored=self.newest_within(row.device, anchored))
+
+    def glance(self, row: DeviceRow) -> DeviceView:
+        """What the row alone says; nothing is asked of the database."""
         if row.state is None:
             return DeviceView(row.device, "silent", row.last_seen)
-        head, upto, missing, forked = summary(row.state)
+        head, missing, forked = summary(row.state)
         state = "ok"
         if missing:
             state = "gap"
         if forked is not None:
             state = "forked"
-        return DeviceView(
-            row.device,
-            state,
-            row.last_seen,
-            head,
-            upto,
-            missing,
-            forked,
-            self.newest_within(row.device, anchored),
-        )
+        return DeviceView(row.device, state, row.last_seen, head, missing, forked)
 
     # ---- records
 
@@ -183,7 +180,7 @@ class Views(Store):
     def newest_open(self, device: bytes, chain: Chain) -> Open | None:
         """The `open` that the newest trusted readings name, or that starts the chain."""
         rows = self._db.execute(
-            "SELECT seq, boot FROM records WHERE device = ? AND kind = 1 ORDER BY time DESC LIMIT 50",
+            "SELECT seq, boot FROM records WHERE device = ? AND kind = 1 ORDER BY time DESC LIMIT 8",
             (device,),
         ).fetchall()
         for boot in dict.fromkeys([*(boot for _, boot in rows), 0]):
@@ -285,23 +282,9 @@ def _milestone(confirmed: bytes) -> tuple[int, int]:
 
 
 @lru_cache(maxsize=16_384)
-def summary(state: bytes) -> tuple[int | None, int | None, tuple[range, ...], int | None]:
-    """(head, upto, missing, lowest fork of the key in force) of a chain's stored state."""
-    chain = Chain.load(state, _NoLinks())
-    newest = chain.periods[-1].key.kid
-    forks = [fork.seq for fork in chain.forks if fork.kid == newest]
-    head = chain.top if chain.top >= chain.start else None
-    return head, chain.upto, tuple(chain.missing), min(forks, default=None)
-
-
-class _NoLinks:
-    """For a chain that is only looked at."""
-
-    def get(self, _seq: int) -> None:
-        return None
-
-    def add(self, _seq: int, _link: object) -> None:
-        return None
+def summary(state: bytes) -> Outline:
+    """Head, missing, and the lowest fork of the key in force, of a chain's stored state."""
+    return Chain.outline(state)
 
 
 def text_of(value: Decimal | float | str | bool | bytes | None) -> str:

@@ -2,7 +2,9 @@
 
 * `npm pack` fetches one archive and runs nothing of it; no dependency comes along.
 * The archive's SHA-512 must be the one that stands here, whatever the registry says of it.
-* The machine's own Node.js and npm are used, else those of its Debian archive, unpacked.
+* The machine's own Node.js and npm are used. Where there is none: the Node.js that the browser's driver
+  brings along (Debian's cannot run unpacked, it looks for its own modules below /usr), and the scripts of
+  Debian's npm.
 """
 
 from __future__ import annotations
@@ -16,9 +18,9 @@ import tarfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from tools.debian import ArchiveError, loader_argv
+from tools.debian import ArchiveError
 from tools.debian import run as run_checked
-from tools.parts import PARTS
+from tools.parts import PARTS, ROOT
 from tools.programs import output, own_suite, wrapper_works, write_wrapper
 
 CONFLUX = PARTS / "conflux"
@@ -89,15 +91,12 @@ def _find_node() -> list[str]:
     if node is not None and _major([node]) >= NODE_MINIMUM and npm is not None:
         write_wrapper("node", Path(node), [node])
         return [npm]
-    root = PARTS / "nodejs"
-    if not (root / "usr/bin/node").exists():
-        own_suite("nodejs").unpack(["nodejs"], root)
-    program, argv = root / "usr/bin/node", loader_argv(root, "usr/bin/node")
-    if _major(argv) < NODE_MINIMUM:
-        message = f"'{program}' does not start, or is older than {NODE_MINIMUM}"
-        raise ArchiveError(message)
-    write_wrapper("node", program, argv)
-    return [*argv, str(_debian_npm())]
+    found = sorted((ROOT / ".venv").glob("lib*/python3*/site-packages/playwright/driver/node"))
+    program = Path(node) if node is not None else found[0] if found else None
+    if program is None or _major([str(program)]) < NODE_MINIMUM:
+        raise ArchiveError(f"no Node.js of {NODE_MINIMUM} or newer, on the machine or in .venv")
+    write_wrapper("node", program, [str(program)])
+    return [str(program), "--no-deprecation", str(_debian_npm())]
 
 
 def _debian_npm() -> Path:

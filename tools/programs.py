@@ -94,35 +94,30 @@ def own_suite(package: str) -> Suite:
 
 def make_mosquitto() -> str:
     """`.parts/bin/mosquitto`: the machine's own broker, or its package, unpacked."""
-    found = shutil.which("mosquitto", path=f"{os.environ.get('PATH', '')}:{SBIN}")
-    if found:
-        program, argv = Path(found), [found]
-    else:
-        root = PARTS / "mosquitto"
-        own_suite("mosquitto").unpack(["mosquitto"], root)
-        program, argv = root / "usr/sbin/mosquitto", loader_argv(root, "usr/sbin/mosquitto")
-    version = re.search(r"mosquitto version ([\d.]+)", output([*argv, "-h"]))
-    if version is None:
-        message = f"'{program}' does not start"
-        raise ArchiveError(message)
-    write_wrapper("mosquitto", program, argv)
-    return version[1]
+    return make_program("mosquitto", "mosquitto", "usr/sbin/mosquitto", "-h")
 
 
 def make_promtool() -> str:
     """`.parts/bin/promtool`, which checks rules and metrics: the machine's own, or unpacked."""
-    found = shutil.which("promtool")
+    return make_program("promtool", "prometheus", "usr/bin/promtool", "--version")
+
+
+def make_program(name: str, package: str, inside: str, question: str) -> str:
+    """`.parts/bin/NAME`: the machine's own, or the one `inside` the package; its version, which it
+    answers to the `question`.
+    """
+    found = shutil.which(name, path=f"{os.environ.get('PATH', '')}:{SBIN}")
     if found:
         program, argv = Path(found), [found]
     else:
-        root = PARTS / "prometheus"
-        own_suite("prometheus").unpack(["prometheus"], root)
-        program, argv = root / "usr/bin/promtool", loader_argv(root, "usr/bin/promtool")
-    version = re.search(r"version ([\d.]+)", output([*argv, "--version"]))
+        root = PARTS / package
+        own_suite(package).unpack([package], root)
+        program, argv = root / inside, loader_argv(root, inside)
+    version = re.search(r"version ([\d.]+)", output([*argv, question]))
     if version is None:
         message = f"'{program}' does not start"
         raise ArchiveError(message)
-    write_wrapper("promtool", program, argv)
+    write_wrapper(name, program, argv)
     return version[1]
 
 

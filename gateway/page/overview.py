@@ -64,13 +64,14 @@ class Overview:
             rows = {row.device: row for row in views.devices()}
             for device in enrolled:
                 rows.setdefault(device, DeviceRow(device, "", None, None))
-            standing = [views.standing(row, anchored) for row in rows.values()]
+            standing = [views.glance(row) for row in rows.values()]
             counts = {state: sum(v.state == state for v in standing) for state in _ORDER}
             standing.sort(key=lambda v: (_ORDER[v.state], self._label(v.device)))
             pages = max(1, -(-len(standing) // CARDS))
             number = min(max(1, number), pages)
             cards = [
-                self._card(views, view) for view in standing[(number - 1) * CARDS : number * CARDS]
+                self._card(views, views.standing(rows[view.device], anchored))
+                for view in standing[(number - 1) * CARDS : number * CARDS]
             ]
             facts = {
                 "cards": cards,

@@ -642,6 +642,10 @@ def test_a_restart_changes_nothing(plan: list[str], chance: random.Random) -> No
         two = Chain.load(two.dump(), store)
         assert _said(one, made) == _said(two, made)
         assert one.dump() == two.dump()
+        newest = two.periods[-1].key.kid
+        forked = min((fork.seq for fork in two.forks if fork.kid == newest), default=None)
+        head = two.top if two.top >= two.start else None
+        assert (head, tuple(two.missing), forked) == Chain.outline(two.dump())
         assert (one.upto, one.device) == (two.upto, two.device)
 
 
