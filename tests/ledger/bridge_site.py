@@ -14,10 +14,13 @@ from tallystick import topics
 from tallystick.note import VerifierKey
 from tallystick.settlement import Executed, Seen
 from tallystick.transaction import Transaction
+from tests.ledger.site import until
 from tests.parts import LOOPBACK
 from tools.conflux import CHAIN_ID, FUNDED, call
 
 __all__ = ["Bridge", "look"]
+
+START_S = 120.0
 
 
 class Bridge:
@@ -55,7 +58,7 @@ class Bridge:
             ],
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=120,
             check=False,
         )
 
@@ -82,6 +85,9 @@ class Bridge:
                 stderr=log,
                 text=True,
             )
+        if not self.events("connected"):
+            # its libraries take seconds to load, on a busy machine a minute
+            until(lambda: self.events("connected"), "the bridge is at the broker", START_S)
 
     def kill(self) -> None:
         """End it as a power cut would."""

@@ -21,6 +21,7 @@ from tests.ledger.site import gateway_key
 from tests.parts import LOOPBACK, free_port
 from tools.conflux import FUNDED
 
+pytestmark = pytest.mark.timeout(300)
 TOKEN = "0123456789abcdef0123456789abcdef"
 GATEWAY = str(VerifierKey(gateway_name(gateway_key().public), gateway_key().public))
 
@@ -31,7 +32,7 @@ def run(*words: str | Path, env: dict[str, str] | None = None) -> tuple[int, str
         [sys.executable, "-m", "tallystick_ledger", "bridge", *map(str, words)],
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=120,
         check=False,
         env={**os.environ, **(env or {})},
     )

@@ -11,6 +11,8 @@ import time
 from functools import partial
 from pathlib import Path
 
+import pytest
+
 from tallystick import checkpoint, settlement
 from tallystick.account import parse_account
 from tallystick.checkpoint import Checkpoint
@@ -24,7 +26,8 @@ from tests.ledger.site import Submitter, anchor, gateway_key, until
 from tests.parts import Broker
 from tools.conflux import Network, Peer
 
-SAFE_S = 90.0
+SAFE_S = 180.0
+pytestmark = pytest.mark.timeout(600)
 PARTITIONS = int(os.environ.get("TALLY_BRIDGE_PARTITIONS", "1"))
 KEY = gateway_key()
 LINE = str(VerifierKey(checkpoint.gateway_name(KEY.public), KEY.public))
