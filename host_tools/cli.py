@@ -29,7 +29,7 @@ _COMMANDS: Final = (
         "enrol",
         "grant",
     ),
-    *("prove", "verify", "report", "page", "export", "inspect", "issuer", "credential", "device"),
+    *("prove", "verify", "upgrade", "report", "page", "export", "inspect", "issuer", "credential", "device"),
     "ledger",
     *("logs", "doctor", "simulate"),
 )
