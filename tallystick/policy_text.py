@@ -314,6 +314,11 @@ class _Reader:
             )
         return value
 
+    def _named(self, name: str) -> int:
+        """How many tables of this name there are, good or not."""
+        given = self.table.get(name, [])
+        return len(given) if isinstance(given, list) else 0
+
     def _strings(
         self, table: Mapping[str, Any], name: str, make: Callable[[str], T]
     ) -> tuple[T, ...]:
