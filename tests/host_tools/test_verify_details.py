@@ -305,6 +305,27 @@ def test_one_large_file_on_many_cores(tally: Tally, world: World, policy: Path) 
     assert "record.signature: seq 2500: the signature does not verify" in ran.out.splitlines()[0]
 
 
+def test_who_kills_the_command_leaves_nobody_behind(
+    tally: Tally, world: World, policy: Path
+) -> None:
+    """Broken: a job that a scheduler kills goes on in its children for ever."""
+    _many(tally, world, 12, 800)
+    running = subprocess.Popen(
+        [sys.executable, "-m", "tallystick_host", "verify", "-j", "2", "many", "--policy", policy],
+        cwd=tally.cwd, stdout=subprocess.DEVNULL, env=tally.environment(),
+    )  # fmt: skip
+    listed = Path(f"/proc/{running.pid}/task/{running.pid}/children")
+    children: list[str] = []
+    while running.poll() is None and not (children := listed.read_text().split()):
+        time.sleep(0.01)
+    running.kill()
+    running.wait()
+    deadline = time.monotonic() + 60
+    while any(Path(f"/proc/{child}").exists() for child in children):
+        assert time.monotonic() < deadline, children
+        time.sleep(0.05)
+
+
 def test_ctrl_c_ends_all_processes(tally: Tally, world: World, policy: Path) -> None:
     """Broken: Ctrl-C leaves processes behind, or a traceback of each."""
     _many(tally, world, 12, 800)
