@@ -10,7 +10,7 @@ VENV := .venv/bin
 # Code that is type-checked under its package name: what runs on CPython. Firmware does not.
 CHECKED = $(patsubst %/.,%,$(wildcard .parts/packages/*/. tests/. tools/. bench/. demo/.))
 
-.PHONY: help setup ready demo test tray soak faults test-faults fuzz bridge lint format bench size armv7 clean
+.PHONY: help setup ready demo test mutate tray soak faults test-faults fuzz bridge lint format bench size armv7 clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/\1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "make %-8s %s\n", $$1, $$2 }'
@@ -47,6 +47,9 @@ fuzz: ready ## strangers at a gateway's door, beside honest boards; ARGS="--seed
 bridge: ready ## the bridge before real Conflux peers: ten partitions, and forty kills under load
 	@TALLY_BRIDGE_PARTITIONS=10 TALLY_BRIDGE_KILLS=40 $(VENV)/python -m pytest -o timeout=1800 \
 		tests/ledger/test_bridge.py tests/ledger/test_bridge_peers.py $(ARGS)
+
+mutate: ready ## every bit of a proof with every part turned over, none of it VERIFIED (2 min)
+	@TALLY_EVERY_BYTE=1 $(VENV)/python -m pytest tests/tallystick/test_mutation.py --timeout 1200 $(ARGS)
 
 lint: ready ## ruff (rules and format) and mypy --strict; changes nothing
 	$(VENV)/ruff check .

@@ -191,9 +191,11 @@ class _Pages:
     def proof(self, request: Request) -> Response:
         device = _device(request)
         query = request.query_params
-        unknown = set(query) - {"seq", "from", "to", "time", "not_before"}
+        unknown = set(query) - {"seq", "from", "to", "time", "since", "until", "not_before"}
         if unknown or query.get("not_before", "0") not in ("0", "1"):
-            raise HTTPException(400, "ask with seq, or from and to, or time; and not_before=1")
+            raise HTTPException(
+                400, "ask with seq, from and to, time, or since and until; and not_before=1"
+            )
         first, last = _number(query.get("from")), _number(query.get("to"))
         seq = _number(query.get("seq"))
         try:
@@ -201,7 +203,9 @@ class _Pages:
                 if first is not None or last is not None:
                     raise ProofError("seq, or from and to: not both")
                 first = last = seq
-            wanted = Wanted(first, last, _number(query.get("time")), query.get("not_before") == "1")
+            since, until = _number(query.get("since")), _number(query.get("until"))
+            back = query.get("not_before") == "1"
+            wanted = Wanted(first, last, _number(query.get("time")), back, since, until)
         except ProofError as error:
             raise HTTPException(400, error.detail) from error
         with self._store() as store:

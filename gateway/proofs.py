@@ -12,7 +12,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from tallystick import checkpoint, limits, merkle, milestone, proof, record
+from tallystick import checkpoint, limits, merkle, milestone, proof, record, shared_inclusion
 from tallystick.body import Open, Readings
 from tallystick.chain import Chain
 from tallystick.errors import PathError
@@ -38,20 +38,27 @@ class ProofError(Exception):
 
 @dataclass(frozen=True)
 class Wanted:
-    """Which records: seq `first`..`last`, or those whose readings cover `time` (Unix seconds)."""
+    """Which records: seq `first`..`last`, the one whose readings cover `time`, or all with readings from `since` to
+    `until` (Unix seconds, by the board's clock).
+    """
 
     first: int | None = None
     last: int | None = None
     time: int | None = None
     not_before: bool = False
+    since: int | None = None
+    until: int | None = None
 
     def __post_init__(self) -> None:
-        ranged = self.first is not None and self.last is not None
-        if ranged == (self.time is not None) or (self.first is None) != (self.last is None):
-            raise ProofError("name a seq, a range of seqs, or a time")
-        for value in (self.first, self.last, self.time):
+        pairs = ((self.first, self.last), (self.since, self.until), (self.time, self.time))
+        whole = [None not in pair for pair in pairs]
+        if sum(whole) != 1 or any((a is None) != (b is None) for a, b in pairs):
+            raise ProofError("name a seq, a range of seqs, a time, or a range of times")
+        for value in (self.first, self.last, self.time, self.since, self.until):
             if value is not None and not 0 <= value <= limits.SEQ:
                 raise ProofError(f"{value} is not in 0..{limits.SEQ}")
+        if self.since is not None and self.until is not None and self.since > self.until:
+            raise ProofError("the range of times ends before it starts")
         if self.first is not None and self.last is not None and self.first > self.last:
             raise ProofError(f"the range {self.first}..{self.last} is empty")
 
@@ -83,6 +90,7 @@ class _Building:
         first, last = rows[0][0], rows[-1][0]
         records = [record.parse(raw) for _, _, raw in rows]
         note, anchor = self._covering(max(leaf for _, leaf, _ in rows) + 1)
+        shared = self._shared(rows, note) if len(rows) > 1 else None
         links, before = self._links(first) if self._wanted.not_before else ([], None)
         shown = {*(seq for seq, _, _ in rows), *(record.parse(raw).seq for raw in links)}
         return proof.build(
@@ -93,7 +101,10 @@ class _Building:
                 for raw in self._store.rotations(self._device, last)
                 if record.parse(raw).seq not in shown
             ],
-            inclusions=[self._inclusion(leaf, raw, note) for _, leaf, raw in rows],
+            inclusions=[]
+            if shared
+            else [self._inclusion(leaf, raw, note) for _, leaf, raw in rows],
+            shared=shared,
             checkpoint=note.raw if anchor is None else None,
             anchor=anchor,
             credential=enrolled.credential if enrolled else None,
@@ -115,6 +126,8 @@ class _Building:
         first, last = self._wanted.first, self._wanted.last
         if self._wanted.time is not None:
             first = last = self._seq_at(self._wanted.time)
+        if self._wanted.since is not None and self._wanted.until is not None:
+            first, last = self._seqs_between(self._wanted.since, self._wanted.until)
         if first is None or last is None:
             raise ProofError("name a seq, a range of seqs, or a time")
         rows = self._store.rows(self._device, first, last, self._most + 1)
@@ -148,6 +161,19 @@ class _Building:
         raise ProofError(
             f"no readings of device {self._device.hex()} cover the time {time}", hint=hint
         )
+
+    def _seqs_between(self, since: int, until: int) -> tuple[int, int]:
+        """The lowest and the highest seq of the records with readings from `since` to `until`."""
+        found = self._store.readings_between(self._device, since, until)
+        try:
+            covering = self._seq_at(since)
+        except ProofError:
+            if found is None:
+                raise ProofError(
+                    f"no readings of device {self._device.hex()} from {since} to {until}"
+                ) from None
+            return found
+        return (covering, covering) if found is None else (min(found[0], covering), found[1])
 
     def _end(self, parsed: Record, body: Readings) -> float:
         """Unix seconds of the last reading; of the first if the `open` is missing."""
@@ -186,6 +212,21 @@ class _Building:
                 hint="run tally-gateway fsck",
             ) from error
         return leaf, path
+
+    def _shared(
+        self, rows: list[tuple[int, int, bytes]], note: checkpoint.Checkpoint
+    ) -> tuple[list[int], list[bytes]]:
+        """Where the records stand, and the hashes from all of them to the root, once each."""
+        leaves = {leaf: merkle.leaf_hash(raw) for _, leaf, raw in rows}
+        hashes = self._tiles.shared_inclusion(list(leaves), note.size)
+        try:
+            shared_inclusion.verify(leaves, note.size, hashes, note.root)
+        except PathError as error:
+            raise ProofError(
+                f"the tiles do not lead to the checkpoint of size {note.size}",
+                hint="run tally-gateway fsck",
+            ) from error
+        return [leaf for _, leaf, _ in rows], hashes
 
     def _opens(self, records: list[Record], shown: set[int]) -> list[bytes]:
         boots = sorted({r.body.boot for r in records if isinstance(r.body, Readings)} - shown)

@@ -22,7 +22,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final, TypeAlias
 
-from tallystick import merkle
+from tallystick import merkle, shared_inclusion
 from tallystick.merkle import HASH_BYTES
 
 __all__ = ["WIDTH", "Entries", "Tiles", "bundle", "tile_path"]
@@ -109,6 +109,11 @@ class Tiles:
         """The path of leaf `index` in the tree of `size` (RFC 9162, 2.1.3)."""
         with self._reading():
             return merkle.inclusion_path((), index, subtree=self.subtree, size=size)
+
+    def shared_inclusion(self, indices: Sequence[int], size: int) -> list[bytes]:
+        """The hashes that lead the leaves `indices` together to the root of the tree of `size`."""
+        with self._reading():
+            return shared_inclusion.prove(indices, size, self.subtree)
 
     def consistency(self, size1: int, size2: int) -> list[bytes]:
         """The proof that the tree of `size1` grew into that of `size2` (RFC 9162, 2.1.4)."""

@@ -7,8 +7,10 @@ bounded: only so many batches are under way as there are processes to take them.
 
 from __future__ import annotations
 
+import os
 import signal
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
@@ -51,7 +53,7 @@ def judged(
             step(size)
         return
     with _Interruption() as interruption:
-        pool = ProcessPoolExecutor(jobs, initializer=_start, initargs=(settings,))
+        pool = ProcessPoolExecutor(jobs, initializer=_start, initargs=(settings, os.getpid()))
         try:
             if len(given) < jobs:
                 yield from _sliced(pool, given, sizes, settings, step, interruption)
@@ -96,11 +98,19 @@ class _Interruption:
                     raise
 
 
-def _start(settings: Settings) -> None:
-    """In each process: the run's settings; Ctrl-C is the parent's to handle."""
+def _start(settings: Settings, parent: int) -> None:
+    """In each process: the run's settings; Ctrl-C is the parent's to handle, and who outlives it ends."""
     global _settings
     _settings = settings
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
+
+
+def _end_with(parent: int) -> None:
+    """A parent that was killed can tell nobody: end when it is gone."""
+    while os.getppid() == parent:
+        time.sleep(_LOOK_S)
+    os._exit(1)
 
 
 # ---- many files

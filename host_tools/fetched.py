@@ -16,7 +16,14 @@ from tallystick_host.errors import UndoneError
 from tallystick_host.question import AtSeq, Between, Question
 from tallystick_host.words import span
 
-__all__ = ["check", "file_name", "statements", "with_cosigned", "with_statements"]
+__all__ = [
+    "check",
+    "file_name",
+    "statements",
+    "with_cosigned",
+    "with_parts",
+    "with_statements",
+]
 
 
 def check(data: bytes, id: str, asked: Question) -> Proof:
@@ -70,19 +77,24 @@ def statements(pages: Callable[[int], bytes], id: str) -> list[bytes]:
 
 def with_statements(data: bytes, raws: Sequence[bytes]) -> bytes:
     """The proof file `data` with these statements in the place of those that it has; the other parts as they are."""
-    return _with(data, Part.STATEMENT, raws)
+    return with_parts(data, Part.STATEMENT, raws)
 
 
 def with_cosigned(data: bytes, raw: bytes) -> bytes:
     """The proof file `data` with this `cosigned` in the place of one that it has."""
-    return _with(data, Part.COSIGNED, [raw])
+    return with_parts(data, Part.COSIGNED, [raw])
 
 
-def _with(data: bytes, part_type: Part, raws: Sequence[bytes]) -> bytes:
+def with_parts(
+    data: bytes, part_type: Part, raws: Sequence[bytes], *, without: Part | None = None
+) -> bytes:
+    """The proof file `data` with these parts in the place of those of their type that it has, and none of the type
+    `without`; the other parts as they are.
+    """
     parts = cbor.decode(data, limit=limits.PROOF_BYTES)
     if not isinstance(parts, list) or not isinstance(parts[2], list):
         raise FormatError("proof.parts", "the parts are not an array")
-    kept = [part for part in parts[2] if _type(part) != part_type]
+    kept = [part for part in parts[2] if _type(part) not in (part_type, without)]
     after = next((i for i, part in enumerate(kept) if _type(part) > part_type), len(kept))
     added = [[part_type.value, raw] for raw in raws]
     grown = cbor.encode([parts[0], parts[1], [*kept[:after], *added, *kept[after:]]])

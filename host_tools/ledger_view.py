@@ -28,7 +28,7 @@ from tallystick_host import fetched, source, terminal
 from tallystick_host.errors import RefusedError, UndoneError
 from tallystick_host.words import shown
 
-__all__ = ["Said", "View", "complete", "every", "newest", "progress", "proven", "quick"]
+__all__ = ["Said", "View", "complete", "every", "newest", "progress", "proven", "quick", "sequence"]
 
 _BAR_FROM: Final = 20_000  # blocks
 _HEADS: Final = {
@@ -94,7 +94,7 @@ def every(
     tree = _Tree()
     while tree.size < stone.size:
         before = tree.size
-        for raw in _sequence(source.blocks(url, tree.size)):
+        for raw in sequence(source.blocks(url, tree.size)):
             if tree.size == stone.size:
                 break  # younger than the milestone that we look at
             yield tree.size, raw
@@ -235,7 +235,7 @@ def _in_order(stones: list[Milestone]) -> list[Milestone]:
     return ordered
 
 
-def _sequence(data: bytes) -> Iterator[bytes]:
+def sequence(data: bytes) -> Iterator[bytes]:
     """The byte strings of a CBOR sequence (RFC 8742)."""
     place = 0
     while place < len(data):

@@ -10,7 +10,7 @@ from typing import Final, TypeAlias
 from tallystick import limits
 from tallystick_host.errors import UseError
 
-__all__ = ["AtSeq", "AtTime", "Between", "Question", "parse"]
+__all__ = ["AtSeq", "AtTime", "Between", "During", "Question", "parse"]
 
 _SEQ: Final = re.compile("[0-9]{1,13}", re.ASCII)
 _RANGE: Final = re.compile(r"([0-9]{1,13})\.\.([0-9]{1,13})", re.ASCII)
@@ -32,17 +32,25 @@ class Between:
 
 
 @dataclass(frozen=True)
+class During:
+    """All records with readings from `start` to `end`, both included, by the board's clock (Unix seconds)."""
+
+    start: int
+    end: int
+
+
+@dataclass(frozen=True)
 class AtTime:
     """The record that holds the reading of this moment, by the board's clock (Unix seconds)."""
 
     time: int
 
 
-Question: TypeAlias = AtSeq | Between | AtTime
+Question: TypeAlias = AtSeq | Between | AtTime | During
 
 
 def parse(text: str) -> Question:
-    """40, 40..52 or 2026-11-20T14:00:00Z; `UseError` otherwise."""
+    """40, 40..52, 2026-11-20T14:00:00Z, or two such times with .. between them; `UseError` otherwise."""
     if _SEQ.fullmatch(text):
         return AtSeq(_seq(text))
     match = _RANGE.fullmatch(text)
@@ -51,12 +59,22 @@ def parse(text: str) -> Question:
         if last < first:
             raise UseError(f"{text!r} ends before it starts")
         return Between(first, last)
+    start, dots, end = text.partition("..")
+    if dots:
+        first_time, last_time = _moment(start), _moment(end)
+        if last_time < first_time:
+            raise UseError(f"{text!r} ends before it starts")
+        return During(first_time, last_time)
+    return AtTime(_moment(text))
+
+
+def _moment(text: str) -> int:
     try:
         moment = datetime.fromisoformat(text)
     except ValueError as error:
         raise UseError(
             f"{text!r} is neither a seq, a range A..B, nor a time",
-            hint="for example 40, 40..52, 2026-11-20T14:00:00Z",
+            hint="for example 40, 40..52, 2026-11-20T14:00:00Z, 2026-11-20T14:00Z..2026-11-20T15:00Z",
         ) from error
     if moment.tzinfo is None:
         raise UseError(
@@ -65,7 +83,7 @@ def parse(text: str) -> Question:
     time = int(moment.timestamp())
     if time < 0:
         raise UseError(f"{text!r} lies before 1970")
-    return AtTime(time)
+    return time
 
 
 def _seq(digits: str) -> int:

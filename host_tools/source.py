@@ -17,7 +17,7 @@ from typing import Final
 from tallystick import limits as library_limits
 from tallystick_host import limits
 from tallystick_host.errors import UndoneError, UseError
-from tallystick_host.question import AtSeq, AtTime, Between, Question
+from tallystick_host.question import AtSeq, AtTime, Between, During, Question
 from tallystick_host.words import shown, shown_path
 
 __all__ = [
@@ -175,6 +175,8 @@ def _asked(asked: Question) -> dict[str, str]:
             return {"--from": str(asked.first), "--to": str(asked.last)}
         case AtTime():
             return {"--time": str(asked.time)}
+        case During():
+            return {"--since": str(asked.start), "--until": str(asked.end)}
 
 
 def _reason(body: bytes) -> tuple[str, str]:

@@ -137,7 +137,7 @@ class _Reader:
             ledgers,
             witnesses,
             self._required(require.get("checks", list(REQUIRABLE))),
-            self._quorum(require.get("witnesses", 0), len(witnesses)),
+            self._quorum(require.get("witnesses", 0), self._named("witnesses")),
             self._strings(require, "boards", self._board),
             self._strings(require, "agents", self._agent),
             self._age(require.get("anchor_age")),
@@ -155,6 +155,7 @@ class _Reader:
             return ()
         made: list[T] = []
         names: set[str] = set()
+        keys: set[bytes] = set()
         for index, table in enumerate(given):
             where = (name, index)
             one = make(table, where)
@@ -165,6 +166,11 @@ class _Reader:
             if called in names:
                 self._note(where, "policy.duplicate", f"{called} is trusted twice")
             names.add(called)
+            # stops one witness under two names from being two of a quorum
+            key = one.key if isinstance(one, Issuer) else getattr(one, "vkey").key  # noqa: B009
+            if name == "witnesses" and key.raw in keys:
+                self._note(where, "policy.duplicate", f"the key of {called} is another witness's")
+            keys.add(key.raw)
             made.append(one)
         return tuple(made)
 
@@ -299,7 +305,7 @@ class _Reader:
                 f"witnesses = {value!r} is not a number of witnesses",
             )
             return 0
-        if value > witnesses and not self.problems:
+        if value > witnesses:
             self._note(
                 ("require", "witnesses"),
                 "policy.quorum",
@@ -307,6 +313,11 @@ class _Reader:
                 "tally policy trust witness LINE adds one",
             )
         return value
+
+    def _named(self, name: str) -> int:
+        """How many tables of this name there are, good or not."""
+        given = self.table.get(name, [])
+        return len(given) if isinstance(given, list) else 0
 
     def _strings(
         self, table: Mapping[str, Any], name: str, make: Callable[[str], T]

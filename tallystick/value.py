@@ -16,15 +16,29 @@ True
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, NoReturn, Self, dataclass_transform
+from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, Self, dataclass_transform
+
+if TYPE_CHECKING:
+    from dataclasses import Field
 
 __all__ = ["Value"]
+
+
+class _DataclassFields:
+    """What `dataclasses.replace`, `fields` and `asdict` ask a class for, made when they ask."""
+
+    def __get__(self, _: object, owner: type[Value]) -> dict[str, Field[Any]]:
+        import dataclasses
+
+        made = dataclasses.make_dataclass(owner.__name__, [(name, Any) for name in owner._fields])
+        return {field.name: field for field in dataclasses.fields(made)}
 
 
 @dataclass_transform(frozen_default=True)
 class Value:
     """See the module. A subclass may define `__post_init__` to check what it was made from."""
 
+    __dataclass_fields__: ClassVar[Any] = _DataclassFields()
     _fields: ClassVar[tuple[str, ...]] = ()
     _defaults: ClassVar[dict[str, Any]] = {}
 

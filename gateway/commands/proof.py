@@ -27,6 +27,8 @@ __all__ = ["command"]
 @click.option(
     "--time", "at", type=click.IntRange(min=0), help="The record that covers this Unix time."
 )
+@click.option("--since", type=click.IntRange(min=0), help="With --until: a range of Unix times.")
+@click.option("--until", type=click.IntRange(min=0), help="With --since: a range of Unix times.")
 @click.option(
     "--not-before",
     is_flag=True,
@@ -40,6 +42,8 @@ def command(
     first: int | None,
     last: int | None,
     at: int | None,
+    since: int | None,
+    until: int | None,
     not_before: bool,
     enrolment: Path | None,
 ) -> None:
@@ -49,9 +53,11 @@ def command(
             raise Complaint("give --seq, or --from and --to: not both", status=2)
         first = last = seq
     try:
-        wanted = Wanted(first, last, at, not_before)
+        wanted = Wanted(first, last, at, not_before, since, until)
     except ProofError as error:
-        raise Complaint(error.detail, "give --seq, or --from and --to, or --time", 2) from error
+        raise Complaint(
+            error.detail, "give --seq, --from and --to, --time, or --since and --until", 2
+        ) from error
     folder = Folder(path)
     name = console.device(device)
     devices = enrolled(enrolment or folder.enrolment).devices

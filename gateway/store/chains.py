@@ -68,6 +68,19 @@ class Chains(Database):
             (device, time, limit),
         ).fetchall()
 
+    def readings_between(self, device: bytes, since: int, until: int) -> tuple[int, int] | None:
+        """The lowest and the highest seq of readings that start from `since` to `until` (Unix
+        seconds); None if there are none.
+        """
+        row = self._one(
+            "SELECT MIN(seq), MAX(seq) FROM records"
+            " WHERE device = ? AND kind = 1 AND time BETWEEN ? AND ?",
+            device,
+            since,
+            until,
+        )
+        return None if row is None or row[0] is None else (row[0], row[1])
+
     def newer_readings(self, device: bytes, seq: int) -> bool:
         """Does the chain hold readings after `seq`?"""
         return (

@@ -1,4 +1,4 @@
-"""`tally policy`: trust, show."""
+"""`tally policy`: trust, show, check."""
 
 from __future__ import annotations
 
@@ -8,12 +8,13 @@ from typing import get_args
 
 import rich_click as click
 
+from tallystick import policy as library
 from tallystick.policy import BRIDGE_STATES, Bridge, Log, Witness
 from tallystick_host import policy_file, terminal
 from tallystick_host.errors import UseError
 from tallystick_host.home import Home
 from tallystick_host.policy_file import Role
-from tallystick_host.words import columns, shown_path
+from tallystick_host.words import columns, plural, shown, shown_path
 
 __all__ = ["command"]
 
@@ -31,6 +32,7 @@ def command() -> None:
 
     \b
     tally policy show
+    tally policy check
     tally policy trust gateway "$(tally-gateway identity)" --operator Acme
     """
 
@@ -120,3 +122,48 @@ def _key(log: Log | Witness) -> str:
         return str(log.vkey)
     depth = f", {log.depth} blocks deep where none is called safe" if log.depth else ""
     return f"{log.vkey} {log.account} ({log.state}{depth})"
+
+
+@command.command("check")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object.")
+@_POLICY
+@click.pass_obj
+def check(home: Home, as_json: bool, policy_path: Path | None) -> int:
+    """Explain what is wrong with the policy, line by line, and what is worth a second look.
+
+    Exit status 0 if it can be used, 2 if not.
+
+    \b
+    tally policy check
+    tally policy check --policy court.toml --json | jq .problems
+    """
+    path = policy_path or home.policy_path
+    text = policy_file.text_of(path).encode()
+    problems = library.problems(text)
+    doubts = [] if problems else list(library.doubts(library.parse(text)))
+    if as_json:
+        found = [
+            {"line": one.line, "code": one.code, "detail": one.detail, "hint": one.hint}
+            for one in problems
+        ]
+        terminal.json_line(
+            {"schema": 1, "usable": not problems, "problems": found, "doubts": doubts}
+        )
+        return 2 if problems else 0
+    lines = text.decode().splitlines()
+    for one in problems:
+        where = f"{shown_path(path)}:{one.line}" if one.line else shown_path(path)
+        terminal.data(f"{where}: {shown(one.detail, 2000)} ({one.code})")
+        if one.line and one.line <= len(lines):
+            terminal.data(f"  | {shown(lines[one.line - 1])}")
+        if one.hint:
+            terminal.data(f"  hint: {shown(one.hint, 2000)}")
+    for doubt in doubts:
+        terminal.data(f"look twice: {shown(doubt, 2000)}")
+    if problems:
+        terminal.error(
+            f"{plural(len(problems), 'mistake')} in {shown_path(path)}", problems[0].code
+        )
+        return 2
+    terminal.data(f"{shown_path(path)} can be used")
+    return 0

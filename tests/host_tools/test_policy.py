@@ -142,3 +142,60 @@ def test_a_linked_policy_stays_a_link(tally: Tally, policy: Path) -> None:
     assert 0 == ran.status
     assert link.is_symlink()
     assert "[[gateways]]" in policy.read_text()
+
+
+def test_check_explains_each_line(tally: Tally) -> None:
+    """Broken: of five mistakes the user learns one at a time, and not where."""
+    world = World()
+    lines = [
+        "version = 1",
+        "[[issuer]]",
+        'did = "did:key:z6Mk"',
+        "[[gateways]]",
+        f'vkey = "{world.ledger.vkey}"',
+        "operator = 7",
+        "[require]",
+        'checks = ["log.inclusions"]',
+        "witnesses = 2",
+        'agents = ["xyz"]',
+        'anchor_age = "soon"',
+    ]
+    policy = tally.write("bad.toml", "\n".join(lines))
+    ran = tally("policy", "check", "--policy", policy)
+    assert 2 == ran.status
+    found = [line.partition(f"{policy}:")[2].partition(":")[0] for line in ran.out.splitlines()]
+    assert ["2", "5", "6", "8", "9", "10", "11"] == [line for line in found if line]
+    assert "  | [[issuer]]\n" in ran.out
+    assert "  hint: one of [" in ran.out
+    assert "error: 7 mistakes in " in ran.err
+    facts = json.loads(tally("policy", "check", "--json", "--policy", policy).out)
+    assert (False, 7) == (facts["usable"], len(facts["problems"]))
+    broken = tally.write("toml.toml", "version = 1\n[[issuers]\n")
+    assert f"{broken}:2: not TOML: " in tally("policy", "check", "--policy", broken).out
+
+
+def test_check_says_what_is_worth_a_second_look(tally: Tally) -> None:
+    """Broken: a policy under which one party vouches for itself looks as good as any."""
+    world = World()
+    text = world.policy_text().replace('name = "field"', 'operator = "Harbour"')
+    policy = tally.write("p.toml", text)
+    ran = tally("policy", "check", "--policy", policy)
+    assert (0, "") == (ran.status, ran.err)
+    assert "look twice: Harbour runs the gateway tallystick/" in ran.out
+    assert ran.out.endswith("p.toml can be used\n")
+    lax = tally.write("lax.toml", "version = 1\n[require]\nchecks = []\n")
+    out = tally("policy", "check", "--policy", lax).out
+    assert "look twice: no issuer is trusted: no proof can be VERIFIED\n" in out
+    assert "look twice: not required, so that a proof without them passes: record.signature " in out
+
+
+def test_one_witness_under_two_names_is_refused(tally: Tally) -> None:
+    """Broken: a quorum of two is met by one."""
+    tables = "".join(
+        f'[[witnesses]]\nvkey = "{WitnessKey(name, key("witness").public)}"\n'
+        for name in ("w.example/a", "w.example/b")
+    )
+    policy = tally.write("p.toml", World().policy_text() + tables)
+    ran = tally("policy", "check", "--policy", policy)
+    assert 2 == ran.status
+    assert "(policy.duplicate)" in ran.out
