@@ -5,7 +5,7 @@ reads.
 
     {"version": 1, "grant": "<base64>" or null,
      "devices": [{"id": "<16 hex>", "did": "did:key:...", "name": "cold-room-3" or null,
-                  "credential": "<base64>" or null}]}
+                  "credential": "<base64>" or null, "login": "$7$..." or null}]}
 
 The file is replaced as a whole; a file that cannot be read leaves the enrolment as it was. An entry
 that is wrong (its id is not that of its DID, its key is refused, its id is taken) is left out and
@@ -18,6 +18,7 @@ import base64
 import binascii
 import json
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -33,6 +34,7 @@ from tallystick_gateway import bounds
 __all__ = ["EnrolledDevice", "Enrolment", "EnrolmentError", "EnrolmentFile", "parse"]
 
 VERSION: Final = 1
+LOGIN: Final = re.compile(r"\$7\$[0-9]{1,7}\$[A-Za-z0-9+/=]{1,128}\$[A-Za-z0-9+/=]{1,128}")
 
 
 class EnrolmentError(Exception):
@@ -42,7 +44,7 @@ class EnrolmentError(Exception):
 @dataclass(frozen=True)
 class EnrolledDevice:
     """A device that may speak. `key` is its first key; `credential` goes into proofs and is judged
-    by the verifier.
+    by the verifier; `login` is what a mosquitto checks its password with, if one was made.
     """
 
     id: bytes
@@ -50,6 +52,7 @@ class EnrolledDevice:
     key: PublicKey
     name: str | None
     credential: bytes | None
+    login: str | None = None
 
 
 @dataclass(frozen=True)
@@ -121,6 +124,10 @@ def parse(data: bytes) -> Enrolment:
             # the device may speak all the same: its records must not be lost for a paper
             refused.append(f"device {index}: credential: {error}")
             device = replace(device, credential=None)
+        if device.login is not None and not LOGIN.fullmatch(device.login):
+            # stops a line of its own in the broker's password file
+            refused.append(f"device {index}: login: not a hash of mosquitto's")
+            device = replace(device, login=None)
         devices[device.id] = device
     grant = None
     if value.get("grant") is not None:
@@ -150,6 +157,7 @@ def _device(entry: Any) -> EnrolledDevice:
         key=key,
         name=text,
         credential=None if held is None else _base64(held, "credential", limits.CREDENTIAL_BYTES),
+        login=None if entry.get("login") is None else str(entry["login"]),
     )
 
 

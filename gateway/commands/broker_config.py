@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 import shutil
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
@@ -98,6 +99,7 @@ def command(
     tally-gateway broker-config --dir DIR --ledger VKEY --out /etc/mosquitto/tallystick --host gw.local
     tally provision --login ID --login-password-file /etc/mosquitto/tallystick/logins/ID
 
+    A board that got its login at provisioning has its password already; the enrolment has the hash.
     Run it again after each enrolment, then send mosquitto SIGHUP: passwords that were made stay, those
     of devices that are enrolled no more go. A file in logins/ may be deleted once it was used.
     """
@@ -125,10 +127,17 @@ def command(
         state,
     )
     names = [*roles.names.values(), *(device.hex() for device in devices)]
+    made = {device.id.hex(): device.login for device in devices.values() if device.login}
     for login in renew:
+        if login in made:
+            raise Complaint(
+                f"the login {login} was made when the board was provisioned",
+                "to have it here: tally provision --login ID --login-password-file FILE",
+                console.EXIT_USE,
+            )
         if login not in names:
             raise Complaint(f"{login!r} is no login here", status=console.EXIT_USE)
-    fresh, gone = orderly(lambda: _logins(out, names, set(renew)))
+    fresh, gone = orderly(lambda: _logins(out, names, set(renew), made))
     orderly(lambda: write_whole(out / "acl", broker_files.access(roles).encode()))
     text = broker_files.configuration(broker)
     orderly(lambda: write_whole(out / "mosquitto.conf", text.encode()))
@@ -149,13 +158,20 @@ def _ledger(line: str | None) -> str | None:
         raise Complaint(f"--ledger: {error.detail}", error.hint, console.EXIT_USE) from error
 
 
-def _logins(out: Path, names: list[str], renew: set[str]) -> tuple[int, int]:
-    """Bring passwords and logins/ up to date; how many are new, how many went."""
+def _logins(
+    out: Path, names: list[str], renew: set[str], made: Mapping[str, str]
+) -> tuple[int, int]:
+    """Bring passwords and logins/ up to date; how many are new, how many went. `made`: hashes of
+    the enrolment, whose passwords nobody but the boards has."""
     file = out / "passwords"
     held = broker_files.passwords(file.read_text()) if file.exists() else {}
     hashes, fresh = {}, 0
     (out / "logins").mkdir(parents=True, exist_ok=True, mode=0o700)
     for name in names:
+        if name in made:
+            (out / "logins" / name).unlink(missing_ok=True)
+            hashes[name] = made[name]
+            continue
         if name in held and name not in renew:
             hashes[name] = held[name]
             continue

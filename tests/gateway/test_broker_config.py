@@ -5,6 +5,8 @@ If this fails, a board can speak as another, a stranger gets in, or the gateway 
 
 from __future__ import annotations
 
+import base64
+import json
 import os
 import socket
 import ssl
@@ -302,3 +304,34 @@ def test_the_queue_grows_with_the_fleet() -> None:
     text = broker_files.configuration(broker_files.Broker(Path("/etc/x"), 200))
     assert "max_queued_messages 2000000\n" in text
     assert "max_inflight_messages 1000\n" in text
+
+
+def test_a_login_that_was_made_at_provisioning(tmp_path: Path) -> None:
+    """Broken: a board that has its password from its provisioning is locked out, or a text in the
+    enrolment file becomes a login of its own."""
+    site = Site(tmp_path)
+    first, second = Board(), Board()
+    verifier = broker_files.hashed("only the board has it")
+    entries = [
+        {"id": one.id.hex(), "did": one.did, "name": None, "credential": None, "login": login}
+        for one, login in ((first, verifier), (second, verifier + "\nroot:" + verifier))
+    ]
+    enrolment = {"version": 1, "grant": None, "devices": entries}
+    (tmp_path / "gw" / "enrolment.json").write_text(json.dumps(enrolment))
+    site.write()
+    held = broker_files.passwords((site.out / "passwords").read_text())
+    assert verifier == held[first.id.hex()]
+    assert "root" not in held
+    assert not (site.out / "logins" / first.id.hex()).exists()
+    # one that is none of ours gets a password here, like any other
+    assert (
+        broker_files.hashed(site.password(second.id.hex()), _salt(held[second.id.hex()]))
+        == held[second.id.hex()]
+    )
+    with pytest.raises(subprocess.CalledProcessError) as refused:
+        site.write("--renew", first.id.hex())
+    assert b"was made when the board was provisioned" in refused.value.stderr
+
+
+def _salt(hashed: str) -> bytes:
+    return base64.b64decode(hashed.split("$")[3])
