@@ -42,7 +42,7 @@ _NONCE_BYTES: Final = 16
 @dataclass(frozen=True)
 class Settings:
     """What to set on the board; None leaves a setting as it is. `interval_ms`: milliseconds between readings;
-    `make_login`: give it a login at its broker.
+    `make_login`: give it a login at its broker; `other_login`: it has got one from somebody else.
     """
 
     broker_host: str | None = None
@@ -50,11 +50,13 @@ class Settings:
     interval_ms: int | None = None
     batch: int | None = None
     make_login: bool = True
+    other_login: bool = False
 
     def wanted(self) -> dict[str, object]:
         """Those of the board's settings that are given, by the board's names."""
         given = {name: value for name, value in vars(self).items() if value is not None}
-        del given["make_login"]
+        for name in ("make_login", "other_login"):
+            del given[name]
         return given
 
 
@@ -193,6 +195,8 @@ def enrol(
 def _login(console: Console, settings: Settings, known: Device | None, result: Enrolled) -> None:
     """Give the board a login of its own at the broker, unless it has one from us or from somebody else."""
     device = result.device
+    if settings.other_login:
+        return
     present = console.facts("config")
     user = present.get("broker_user")
     held = None if known is None else known.login

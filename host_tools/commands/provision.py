@@ -144,6 +144,7 @@ def _shared(given: Mapping[str, Any]) -> Wish:
             interval_ms=given["interval"],
             batch=given["batch"],
             make_login=not given["no_login"],
+            other_login=given["login"] is not None,
         ),
         name=None if given["name"] is None else check_name(given["name"]),
         wifi_ssid=given["wifi"],
