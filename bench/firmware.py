@@ -25,7 +25,7 @@ HEAP = "111k"
 ROUNDS = 200
 TIME_LIMIT_S = 60
 DAY_LIMIT_S = 1800.0
-GROWTH_BAR = 256.0  # the journal's list of segments, until it is full
+GROWTH_BAR = 512.0  # the journal's list of segments grows until the journal is full
 
 
 def sizes() -> list[Figure]:
