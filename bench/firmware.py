@@ -14,15 +14,18 @@ from tallystick import record
 from tallystick.body import Readings
 from tallystick.keys import PrivateKey
 from tests.firmware.bench import GatewayDouble, Signer, VirtualBoard
+from tests.firmware.day import RECORDS_A_DAY, chip_bytes, live
 from tests.parts import ROOT, Broker, micropython64
 
 SIZE_BARS = {1: 150, 10: 180, 60: 320}  # bytes of a complete record with two channels
 BUILD_MS_BAR = 3.0
-BUILD_BYTES_BAR = 1.2 * 1024
+BUILD_BYTES_BAR = 1.2 * 1024  # 1,228.8
 FREE_BAR = 30 * 1024
 HEAP = "111k"
 ROUNDS = 200
 TIME_LIMIT_S = 60
+DAY_LIMIT_S = 1800.0
+GROWTH_BAR = 512.0  # the journal's list of segments grows until the journal is full
 
 
 def sizes() -> list[Figure]:
@@ -41,9 +44,9 @@ def sizes() -> list[Figure]:
 def build_cost() -> list[Figure]:
     """Building one record on the 64-bit unix port, the signature left out."""
     script = ROOT / "tests" / "firmware" / "on_board" / "record_cost.py"
-    built = firmware_build.build("x64")
+    paths = f"{firmware_build.build('x64')}:{firmware_build.build_rom('x64')}"
     done = subprocess.run(
-        [*micropython64(), "-X", f"heapsize={HEAP}", str(script), str(built), str(ROUNDS)],
+        [*micropython64(), "-X", f"heapsize={HEAP}", str(script), paths, str(ROUNDS)],
         capture_output=True,
         check=True,
         text=True,
@@ -79,6 +82,20 @@ def free_heap() -> list[Figure]:
     return [Figure.at_least("32-bit board, 111 KiB: free heap", status["free"], "bytes", FREE_BAR)]
 
 
+def day() -> list[Figure]:
+    """A day of simulated work, connected: what the heap has lost between its first quarter and its end."""
+    free = live(RECORDS_A_DAY, DAY_LIMIT_S)
+    settled = max(seq for seq in free if seq <= RECORDS_A_DAY // 4)
+    heap = f"64 KiB: free after {RECORDS_A_DAY} records"
+    return [
+        Figure("simulated chip, beside the 64 KiB", chip_bytes(), "bytes", "", True),
+        Figure(heap, free[max(free)], "bytes", "", True),
+        Figure.at_most(
+            "64 KiB: growth in a day", free[settled] - free[max(free)], "bytes", GROWTH_BAR
+        ),
+    ]
+
+
 def figures() -> list[Figure]:
     """All of the board's figures."""
     return [
@@ -87,4 +104,5 @@ def figures() -> list[Figure]:
         *build_cost(),
         *flash_wear.figures(),
         *free_heap(),
+        *day(),
     ]

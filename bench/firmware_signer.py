@@ -15,7 +15,7 @@ from bench.figure import Figure
 from tests.parts import ROOT, micropython64
 
 SCRIPT = ROOT / "tests" / "firmware" / "on_board" / "signer_times.py"
-MODULES = ("sha512", "sha512_viper", "ed25519", "ed25519_table")
+MODULES = ("__init__", "sha512", "sha512_viper", "ed25519", "ed25519_table", "ed25519_verify")
 HEAP = "111k"
 ROUNDS = 40
 TIME_LIMIT_S = 120

@@ -9,27 +9,40 @@ Rules
 * A module in native code that the architecture cannot have is left out; the agent has it in Python, too.
 * umqtt is not ours and not in the tree: `make setup` unpacks it. It is compiled without the methods that the agent
   replaces (tally/mqtt.py): two kilobytes of a small heap.
+* Constants are put where they are used (fold.py), and names that nobody outside can know are shortened (shorten.py).
+  The agent digest is over the compiled files.
+* What a virtual board always has where a real one has its chip is compiled to native code: MicroPython keeps that out
+  of the heap, where the chip's own code is not either.
 """
 
 from __future__ import annotations
 
 import ast
 import hashlib
+import json
 import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 FIRMWARE = Path(__file__).resolve().parent
 ROOT = FIRMWARE.parent
+sys.path.insert(0, str(ROOT))
+
+from firmware.fold import fold  # noqa: E402 - found where this file stands
+from firmware.shorten import shorten  # noqa: E402 - found where this file stands
+
 OUTPUT = ROOT / "build" / "firmware"
 PACKAGES = ("tally", "sensors")
 PLAIN = ("boot.py", "main.py")  # started by name, as source
 ARCHITECTURES = ("none", "x64", "armv7emdp", "xtensawin", "rv32imc")
 UMQTT = "lib/umqtt/simple"
-REPLACED = ("__init__", "set_callback", "connect", "disconnect", "check_msg")
+REPLACED = ("__init__", "set_callback", "set_last_will", "connect", "disconnect", "check_msg")
 NATIVE_MARK = "@micropython.viper"
+CHIP = ("machine", "esp32", "network", "virtual_sensor")
+SHORTENED = "tally/"  # the arguments of a sensor are settings
 
 
 class BuildError(Exception):
@@ -83,32 +96,59 @@ def _replace(path: Path, content: bytes) -> None:
     beside.replace(path)
 
 
-def _compile(compiler: str, version: str, name: str, source: Path, architecture: str) -> bytes:
-    content = source.read_bytes()
-    if name == UMQTT:
-        content = _without(content.decode(), REPLACED).encode()
-        source = OUTPUT / "cache" / f"{hashlib.sha256(content).hexdigest()}.py"
-        _replace(source, content)
-    key = f"3\n{version}\n{architecture}\n{name}".encode() + b"\0" + content
+def _compile(
+    compiler: str, version: str, name: str, content: bytes, architecture: str, *words: str
+) -> bytes:
+    """The .mpy of a module's source. words: further arguments of mpy-cross."""
+    key = f"4\n{version}\n{architecture}\n{name}\n{words}".encode() + b"\0" + content
     cached = OUTPUT / "cache" / f"{hashlib.sha256(key).hexdigest()}.mpy"
     if not cached.is_file():
-        cached.parent.mkdir(parents=True, exist_ok=True)
+        source = cached.with_name(f".{cached.stem}.{os.getpid()}.py")
         beside = cached.with_name(f".{cached.name}.{os.getpid()}")
-        # without line numbers, which would take a tenth of the code's memory
-        argv = [compiler, "-O3", "-s", f"{name}.py", "-o", str(beside)]
+        _replace(source, content)
+        # without line numbers, which would take a tenth of the code's memory; a traceback names the module
+        argv = [compiler, "-O3", "-s", name.rpartition("/")[2], "-o", str(beside), *words]
         if architecture != "none":
             argv.append(f"-march={architecture}")
         done = subprocess.run([*argv, str(source)], capture_output=True, text=True, check=False)
+        source.unlink()
         if done.returncode != 0:
             raise BuildError((done.stderr or done.stdout).strip())
         beside.replace(cached)
     return cached.read_bytes()
 
 
+def _kept(sources: dict[str, str], make: Callable[[], dict[str, str]]) -> dict[str, str]:
+    """What `make` makes of these sources, from build/firmware/cache/ if it was made before."""
+    tools = [(FIRMWARE / name).read_text() for name in ("build.py", "fold.py", "shorten.py")]
+    key = hashlib.sha256(json.dumps([sources, tools]).encode()).hexdigest()
+    cached = OUTPUT / "cache" / f"{key}.json"
+    try:
+        made: dict[str, str] = json.loads(cached.read_text())
+    except (OSError, ValueError):
+        made = make()
+        _replace(cached, json.dumps(made).encode())
+    return made
+
+
+def _agent() -> dict[str, str]:
+    """Path on the board without suffix -> source as it is compiled."""
+    sources = {name: path.read_text() for name, path in _sources().items()}
+
+    def make() -> dict[str, str]:
+        ours = {name: ast.parse(text) for name, text in sources.items() if name != UMQTT}
+        fold(ours)
+        shorten(ours, lambda name: name.startswith(SHORTENED))
+        made = {name: ast.unparse(tree) for name, tree in ours.items()}
+        return {UMQTT: _without(sources[UMQTT], REPLACED), **made}
+
+    return _kept(sources, make)
+
+
 def compile_into(
-    target: Path, architecture: str, sources: dict[str, Path], files: dict[str, bytes]
+    target: Path, architecture: str, sources: dict[str, str], files: dict[str, bytes]
 ) -> Path:
-    """Make `target` the folder of exactly these compiled sources and files. Raises BuildError."""
+    """Make `target` the folder of exactly these sources, compiled, and files. Raises BuildError."""
     if architecture not in ARCHITECTURES:
         message = f"no architecture {architecture!r}\nhint: one of {', '.join(ARCHITECTURES)}"
         raise BuildError(message)
@@ -118,9 +158,12 @@ def compile_into(
     ).stdout.strip()
     files = dict(files)
     for name, source in sources.items():
-        if architecture == "none" and NATIVE_MARK in source.read_text():
+        if architecture == "none" and NATIVE_MARK in source:
             continue
-        files[f"{name}.mpy"] = _compile(compiler, version, name, source, architecture)
+        words = ("-X", "emit=native") if name in CHIP and architecture != "none" else ()
+        files[f"{name}.mpy"] = _compile(
+            compiler, version, name, source.encode(), architecture, *words
+        )
     for name, content in files.items():
         path = target / name
         if not path.is_file() or path.read_bytes() != content:
@@ -135,14 +178,22 @@ def compile_into(
 def build(architecture: str) -> Path:
     """Bring build/firmware/<architecture>/ up to date and return it. Raises BuildError."""
     files = {name: (FIRMWARE / name).read_bytes() for name in PLAIN}
-    return compile_into(OUTPUT / architecture, architecture, _sources(), files)
+    return compile_into(OUTPUT / architecture, architecture, _agent(), files)
 
 
 def build_rom(architecture: str) -> Path:
     """The same for what a virtual board has where a real one has its chip."""
     modules = FIRMWARE / "virtual" / "modules"
-    sources = {path.stem: path for path in modules.glob("*.py") if path.stem != "start"}
-    files = {"start.py": (modules / "start.py").read_bytes()}
+    sources = {path.stem: path.read_text() for path in modules.glob("*.py")}
+    files = {"start.py": sources.pop("start").encode()}
+
+    def make() -> dict[str, str]:
+        chip = {name: ast.parse(sources[name]) for name in CHIP}
+        fold(chip)
+        shorten(chip, arguments=False)
+        return {**sources, **{name: ast.unparse(tree) for name, tree in chip.items()}}
+
+    sources = _kept(sources, make)
     return compile_into(OUTPUT / f"rom-{architecture}", architecture, sources, files)
 
 

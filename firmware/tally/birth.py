@@ -13,6 +13,7 @@ from micropython import const
 
 from tally import hal
 from tally.keys import ENTRY, KeyFault, load
+from tally.uplink import Radio
 
 DRAW_BYTES = const(128)
 # SP 800-90B, 4.4 with 4 bits of entropy claimed for a byte and a false alarm in 2^30
@@ -47,12 +48,12 @@ def check_health(draw):
         raise KeyFault("the random number generator does not pass its health test")
 
 
-def draw(radio):
+def draw(radio=None):
     """A new key, not kept anywhere: seed and public key, 64 bytes. Raises KeyFault if the randomness is bad."""
-    from tally import ed25519
+    from tally import signer
 
     try:
-        radio.on()
+        (radio or Radio()).on()
     except OSError:
         raise KeyFault("no key without the radio: its noise feeds the random numbers") from None
     hal.sleep_ms(100)
@@ -64,8 +65,8 @@ def draw(radio):
         state.update(source)
     entry = bytearray(64)
     entry[:32] = state.digest()
-    entry[32:] = ed25519.public(entry[:32])
-    ed25519.forget()
+    entry[32:] = signer.public(entry[:32])
+    signer.forget()
     return entry
 
 
@@ -75,7 +76,7 @@ def wipe(entry):
         entry[i] = 0
 
 
-def make(store, radio):
+def make(store, radio=None):
     """Make the board's key. Raises KeyFault if there is one already or the randomness is bad."""
     if load(store) is not None:
         raise KeyFault("this board has a key already")

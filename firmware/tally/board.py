@@ -6,7 +6,7 @@ Rules
 * `log` lines start with `# `: they never look like an answer of the console.
 """
 
-from tally import hal, keys
+from tally import hal, keys, once, unload
 from tally.clock import Clock
 from tally.config import Config
 from tally.head import Head
@@ -14,7 +14,6 @@ from tally.journal import Journal
 from tally.trust import Trust
 
 _BOOTS = "boots"
-_CONFIG = "config"
 
 
 class Board:
@@ -27,11 +26,8 @@ class Board:
         self.config = Config()
         key = keys.load(self.store)
         if key is None:
-            from tally import birth
-
             self.log("no key yet: making one")
-            key = birth.make(self.store, hal.Radio())
-            hal.unload("birth")
+            key = once("birth", "make", self.store)
         self.boots = hal.number(self.store, _BOOTS)
         if not hal.woken():  # a wake-up is no start, and costs no flash
             self.boots += 1
@@ -43,9 +39,8 @@ class Board:
         self.chain = Chain(self.store, key, Head(self.store), Journal(), limit)
         self._digest = None
         if hal.blob(self.store, keys.NEXT, keys.NEXT_BYTES):
-            from tally import rotation
-
-            rotation.resume(self)
+            once("rotation", "resume", self)
+            unload("birth", "uplink")
         first = hal.blob(self.store, keys.DEVICE, 8)
         self.device = bytes(first) if first else self.key.kid
 
@@ -60,29 +55,9 @@ class Board:
     def digest(self):
         """The agent digest; read once, because files do not change under a running agent."""
         if self._digest is None:
-            from tally import identity
-
-            self._digest = identity.digest()
-            hal.unload("identity")
+            self._digest = once("identity", "digest")
         return self._digest
 
     def fingerprint(self):
         """(fingerprint, salt) over the identifiers of the hardware."""
-        from tally import identity
-
-        result = identity.fingerprint(self.store, self.hardware())
-        hal.unload("identity")
-        return result
-
-    def hardware(self):
-        """The list behind the fingerprint."""
-        return [bytes(hal.unique_id())]
-
-    def new_config(self):
-        """Whether the settings differ from those at the last call, reboots included."""
-        digest = self.config.digest()
-        if hal.blob(self.store, _CONFIG, 16) == digest:
-            return False
-        self.store.set_blob(_CONFIG, digest)
-        self.store.commit()
-        return True
+        return once("identity", "fingerprint", self.store)

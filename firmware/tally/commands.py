@@ -1,106 +1,54 @@
 """What the console's commands do. Loaded with each command, and forgotten after it."""
 
-import json
-import os
+from tally import hal, lock, once, owner, unload
+from tally.chain import Halted
+from tally.config import ConfigError
+from tally.console import MAX_LINE
+from tally.keys import KeyFault
+from tally.trust import MessageError, TrustError
 
-from micropython import const
-
-from tally import cose, hal, lock, owner
-from tally.console import COMMANDS, ConsoleError
-from tally.record import CLOCK_HAND
-from tally.settings import parse
-from tally.version import VERSION
-
-MAX_CREDENTIAL_BYTES = const(260)
-CREDENTIAL_PATH = "credential.cwt"
+COMMANDS = "info status challenge set unset genesis run config fingerprint rotate lock reset help"
+_ELSEWHERE = (
+    ("commands_show", "info status challenge fingerprint config"),
+    ("commands_set", "set"),
+)
 
 
-def do(console, name, rest):
-    """Do one; its answer, None for none. Raises ConsoleError and what the modules behind it raise."""
+class ConsoleError(Exception):
+    """args: code, detail."""
+
+
+def answer(console, line):
+    """Do what a line says, and print the answer."""
+    try:
+        done = _do(console, line)
+        print("OK " + done if done else "OK")
+    except ConsoleError as error:
+        print("ERROR %s %s" % error.args)
+    except (ConfigError, Halted, KeyFault, TrustError, MessageError) as error:
+        print("ERROR refused %s" % error)
+    except OSError as error:
+        print("ERROR storage %s" % error.args[0])
+
+
+def _do(console, line):
+    """The answer, None for none. Raises ConsoleError and what the modules behind a command raise."""
+    if len(line) > MAX_LINE:
+        raise ConsoleError("line", "longer than %d bytes" % MAX_LINE)
+    try:
+        name, _, rest = line.decode().strip().partition(" ")
+    except UnicodeError:
+        raise ConsoleError("line", "not UTF-8") from None
+    if name not in COMMANDS.split():
+        raise ConsoleError("command", "there is no such command")
+    if console.board is None and name not in ("info", "help", "reset"):
+        raise ConsoleError("fault", console.fault)
     if lock.locked() and name not in lock.OPEN.split():
         raise ConsoleError("locked", "a locked board answers " + lock.OPEN)
-    return globals()["_" + name](console, rest)
-
-
-def _unhex(text, length=None):
-    try:
-        data = bytes.fromhex(text)
-    except ValueError:
-        raise ConsoleError("hex", "hexadecimal digits are needed") from None
-    if length is not None and len(data) != length:
-        raise ConsoleError("length", "%d bytes are needed" % length)
-    return data
-
-
-def _help(console, _):
-    return COMMANDS
-
-
-def _info(console, _):
-    board = console.board
-    if board is None:
-        return json.dumps({"state": "fault", "fault": console.fault, "board": hal.board_name()})
-    trust = board.trust
-    facts = {
-        "id": board.device.hex(),
-        "key": board.key.public.hex(),
-        "alg": cose.ED25519,
-        "board": hal.board_name(),
-        "version": VERSION,
-        "digest": board.digest().hex(),
-        "provisioned": trust.owner is not None and board.config.complete(),
-        "owner": trust.owner.hex() if trust.owner else None,
-        "gateway": cose.kid(trust.gateway).hex() if trust.gateway else None,
-        "next": board.chain.head.next,
-        "state": console.agent.state,
-        "locked": lock.locked(),
-    }
-    return json.dumps(facts)
-
-
-def _status(console, _):
-    board, agent = console.board, console.agent
-    chain, link = board.chain, agent.link
-    facts = {
-        "state": agent.state,
-        "halted": chain.halted,
-        "next": chain.head.next,
-        "head": chain.head.prev.hex() if chain.head.prev else None,
-        "upto": chain.upto if chain.upto >= 0 else None,
-        "queue": chain.queue(),
-        "first": chain.journal.first,
-        "storage": agent.storage,
-        "sensor": agent.sensor_fault,
-        "light": agent.light(),
-        "connected": link is not None and link.connected(),
-        "link": link.reason if link else None,
-        "sessions": link.sessions if link else 0,
-        "time": hal.unix_time(),
-        "clock": board.clock.source,
-        "uptime_s": hal.uptime_s(),
-        "boots": board.boots,
-        "free": console.free,
-    }
-    return json.dumps(facts)
-
-
-def _challenge(console, rest):
-    from tally import cbor
-
-    key = console.board.key
-    nonce = _unhex(rest, 16)
-    payload = [console.board.device, nonce, cose.ED25519, key.public, console.board.chain.head.next]
-    return key.sign(cose.CHALLENGE, cbor.encode(payload))[0].hex()
-
-
-def _fingerprint(console, _):
-    digest, salt = console.board.fingerprint()
-    parts = [part.hex() for part in console.board.hardware()]
-    return json.dumps({"fingerprint": digest.hex(), "salt": salt.hex(), "parts": parts})
-
-
-def _config(console, _):
-    return json.dumps(console.board.config.public())
+    for module, names in _ELSEWHERE:
+        if name in names.split():
+            return once(module, name, console, rest.strip())
+    return globals()["_" + name](console, rest.strip())
 
 
 def _genesis(console, _):
@@ -144,68 +92,19 @@ def _rotate(console, rest):
         rotation.renew(console.agent)
     finally:
         for module in ("rotation", "birth"):
-            hal.unload(module)
+            unload(module)
     return console.board.key.public.hex()
 
 
-def _set(console, rest):
-    board = console.board
-    what, _, value = rest.partition(" ")
-    value = value.strip()
-    words = value.split()
-    if what == "owner":
-        owner.pin(board.trust, _unhex(value, 32))
-    elif what == "grant":
-        board.trust.accept(_unhex(value))
-    elif what == "credential":
-        data = _unhex(value)
-        if not 0 < len(data) <= MAX_CREDENTIAL_BYTES:
-            raise ConsoleError("length", "1 to %d bytes are needed" % MAX_CREDENTIAL_BYTES)
-        _replace(CREDENTIAL_PATH, data)
-    elif what == "ca":
-        from tally.authority import MAX_BYTES, PATH
-
-        data = _unhex(value)
-        if not 0 < len(data) <= MAX_BYTES:
-            raise ConsoleError("length", "1 to %d bytes are needed" % MAX_BYTES)
-        if data[0] != 0x30:
-            raise ConsoleError("ca", "a certificate in DER starts with 30")
-        _replace(PATH, data)
-    elif what == "time":
-        change = board.clock.set(_number(value), CLOCK_HAND)
-        if change is None and hal.unix_time() is None:
-            raise ConsoleError("time", "Unix seconds of this decade are needed")
-        console.agent.clock_event(change)
-    elif what == "config":
-        board.config.set(**parse(value))
-    elif what == "broker" and len(words) in (1, 2):
-        board.config.set(broker_host=words[0], broker_port=_number(words[1]) if words[1:] else None)
-    elif what == "login" and len(words) == 2:
-        board.config.set(broker_user=words[0], broker_password=words[1])
-    elif what == "wifi" and words:
-        ssid, _, password = value.partition(" ")
-        board.config.set(wifi_ssid=ssid, wifi_password=password or None)
-    elif what == "interval":
-        board.config.set(interval_ms=_number(value))
-    elif what == "batch":
-        board.config.set(batch=_number(value))
-    else:
-        raise ConsoleError(
-            "usage",
-            "set owner|broker|login|wifi|ca|time|interval|batch|credential|grant|config",
-        )
-
-
-def _replace(path, data):
-    """Put a file in the place of another as one."""
-    with open(path + "~", "wb") as file:
-        file.write(data)
-        file.flush()
-    os.rename(path + "~", path)
-
-
-def _number(text):
+def unhex(text, length=None):
     try:
-        return int(text)
+        data = bytes.fromhex(text)
     except ValueError:
-        raise ConsoleError("number", "a whole number is needed") from None
+        raise ConsoleError("hex", "hexadecimal digits are needed") from None
+    if length is not None and len(data) != length:
+        raise ConsoleError("length", "%d bytes are needed" % length)
+    return data
+
+
+def _help(console, _):
+    return COMMANDS

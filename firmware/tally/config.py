@@ -2,7 +2,7 @@
 
 from micropython import const
 
-from tally import hal
+from tally import once
 
 MAX_VALUES = const(200)  # readings times channels in one record
 _TLS_PORT = const(8883)
@@ -13,35 +13,23 @@ class ConfigError(Exception):
     """A setting is unknown or out of range."""
 
 
-def _settings(do, *arguments):
-    """Call a function of tally.settings, and let go of it."""
-    from tally import settings
-
-    try:
-        return getattr(settings, do)(*arguments)
-    finally:
-        hal.unload("settings")
-
-
 class Config:
     """Get one by config["name"]. `changed` counts the changes. Raises ConfigError if the file is damaged."""
 
     def __init__(self):
-        self._values = _settings("load")
+        self.values = once("settings", "load")
         self._digest = None
         self.changed = 0
 
     def __getitem__(self, name):
-        value = self._values[name]
+        value = self.values[name]
         if value is None and name == "broker_port":
             return _TLS_PORT if self["broker_tls"] else _PLAIN_PORT
         return value
 
     def set(self, **values):
         """Change settings and keep them. Raises ConfigError, and OSError, with nothing changed."""
-        values = dict(self._values, **_settings("take", values))
-        _settings("save", values)
-        self._values = values
+        self.values = once("settings", "change", self.values, values)
         self._digest = None
         self.changed += 1
 
@@ -49,12 +37,8 @@ class Config:
         """Whether the board knows where to connect to."""
         return self["broker_host"] is not None
 
-    def public(self):
-        """What may be shown."""
-        return _settings("public", self)
-
     def digest(self):
         """16 bytes that change with the settings (not with passwords and network names)."""
         if self._digest is None:
-            self._digest = _settings("digest", self)
+            self._digest = once("settings", "digest", self)
         return self._digest

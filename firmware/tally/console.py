@@ -15,21 +15,10 @@ import sys
 
 from micropython import const
 
-from tally import hal
-from tally.chain import Halted
-from tally.config import ConfigError
-from tally.head import HeadError
-from tally.keys import KeyFault
-from tally.message import MessageError
-from tally.trust import TrustError
+from tally import hal, once, unload
 
-_MAX_LINE = const(4200)  # a CA certificate in hex
-COMMANDS = "info status challenge set unset genesis run config fingerprint rotate lock reset help"
+MAX_LINE = const(4200)  # a CA certificate in hex
 _BUSY_MS = const(30000)
-
-
-class ConsoleError(Exception):
-    """args: code, detail."""
 
 
 class Console:
@@ -68,7 +57,7 @@ class Console:
                 return
             if data not in b"\r\n":
                 # what is too long is kept as too long, and refused with its line end
-                if len(self._line) <= _MAX_LINE:
+                if len(self._line) <= MAX_LINE:
                     self._line.extend(data)
                 continue
             self._typed_ms = hal.ticks_ms()
@@ -78,33 +67,11 @@ class Console:
                 self._answer(line)
 
     def _answer(self, line):
-        try:
-            if len(line) > _MAX_LINE:
-                raise ConsoleError("line", "longer than %d bytes" % _MAX_LINE)
-            try:
-                name, _, rest = line.decode().strip().partition(" ")
-            except UnicodeError:
-                raise ConsoleError("line", "not UTF-8") from None
-            if name not in COMMANDS.split():
-                raise ConsoleError("command", "there is no such command")
-            if self.board is None and name not in ("info", "help", "reset"):
-                raise ConsoleError("fault", self.fault)
-            answer = self._do(name, rest.strip())
-            print("OK " + answer if answer else "OK")
-        except ConsoleError as error:
-            print("ERROR %s %s" % error.args)
-        except (ConfigError, HeadError, Halted, KeyFault, TrustError, MessageError) as error:
-            print("ERROR refused %s" % error)
-        except OSError as error:
-            print("ERROR storage %s" % error.args[0])
-
-    def _do(self, name, rest):
         gc.collect()
         self.free = gc.mem_free()  # without what a command needs
-        from tally import commands
-
         try:
-            return commands.do(self, name, rest)
+            once("commands", "answer", self, line)
+        except MemoryError:
+            print("ERROR memory there is too little for this command")
         finally:
-            for module in ("commands", "settings", "owner", "lock"):
-                hal.unload(module)
+            unload("settings", "owner", "light", "lock")

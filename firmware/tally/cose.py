@@ -4,8 +4,7 @@
 
 Rules
 * The signature and the id are over Sig_structure, never over the message.
-* Whoever reads a message knows beforehand who must have signed it, and what kind it must be: the whole
-  protected header is compared with the one expected, so that nothing in it is ever interpreted.
+* tally/message.py reads those of others.
 """
 
 from hashlib import sha256
@@ -21,13 +20,13 @@ ACKNOWLEDGEMENT = const(65002)
 CHALLENGE = const(65004)
 GRANT = const(65005)
 
-_CONTEXT = b"\x84\x6aSignature1\x51"  # the protected header has 17 bytes
-_START = b"\xd2\x84\x51"
-_SIGNATURE = b"\x58\x40"
-
-
-class CoseError(Exception):
-    """The bytes are not a signed object of the expected kind and signer."""
+CONTEXT = const(b"\x84\x6aSignature1\x51")  # the protected header has 17 bytes
+_CONTEXT_AND_HEADER = const(b"\x84\x6aSignature1\x51\xa3\x01\x32\x04\x48")
+SIGNATURE = const(b"\x58\x40")
+_PAYLOAD = const(
+    34
+)  # where a draft's payload begins: what is signed before it has 31 bytes, its head 3
+_DRAFT_BYTES = const(480)
 
 
 def kid(public):
@@ -40,51 +39,64 @@ def protected(signer, typ):
     return b"\xa3\x01\x32\x04\x48" + signer + b"\x10\x19" + typ.to_bytes(2, "big")
 
 
-def to_be_signed(signer, typ, payload):
-    """Sig_structure (RFC 9052, 4.4) as a bytearray."""
-    out = bytearray(_CONTEXT)
-    out.extend(protected(signer, typ))
-    out.append(0x40)
-    cbor.put(out, payload)
-    return out
+def draft(size=_DRAFT_BYTES):
+    """A `cbor.Writer` of a payload, with room before it. Signed and sent are then views of one buffer:
+
+    signed   84 6a "Signature1" 51 <protected> 40 <payload>
+    sent                  d2 84 51 <protected> a0 <payload> 58 40 <signature>
+    """
+    return cbor.Writer(size, _PAYLOAD)
 
 
-def message(signer, typ, payload, signature):
-    """The complete tagged COSE_Sign1 as a bytearray."""
-    out = bytearray(_START)
-    out.extend(protected(signer, typ))
-    out.append(0xA0)
-    cbor.put(out, payload)
-    out.extend(_SIGNATURE)
-    out.extend(signature)
-    return out
+def _lead(length):
+    """Where in the buffer what is signed begins: the shorter the payload's own head, the later."""
+    return 2 if length < 24 else 1 if length < 256 else 0
 
 
-def identify(signer, typ, payload):
-    """The id of a signed object: SHA-256 of what was signed."""
-    return sha256(to_be_signed(signer, typ, payload)).digest()
+def size(draft):
+    """Bytes of the message that the draft becomes."""
+    return draft.at - _lead(draft.at - _PAYLOAD) + 56
 
 
-def signer(data):
-    """The kid that a message of the one shape names; nothing says that it is true."""
-    return bytes(data[8:16])
+def to_sign(draft, signer, typ):
+    """Sig_structure (RFC 9052, 4.4) of the draft: a view that holds until `sealed`."""
+    end = draft.at
+    start = _lead(end - _PAYLOAD)
+    data = draft.data
+    data[start : start + 18] = _CONTEXT_AND_HEADER
+    data[start + 18 : start + 26] = signer
+    data[start + 26] = 0x10
+    data[start + 27] = 0x19
+    data[start + 28] = typ >> 8
+    data[start + 29] = typ & 255
+    data[start + 30] = 0x40
+    draft.at = start + 31
+    draft.head(2, end - _PAYLOAD)
+    draft.at = end
+    return memoryview(data)[start:end]
 
 
-def split(data, signer, typ):
-    """Take a message apart: (payload, signature). The signature is not verified here. Raises CoseError with a code:
-    message.signer is another kind, or another key than the one expected."""
-    start = _START + protected(signer, typ) + b"\xa0"
-    at = len(start)
-    if bytes(data[:at]) != start:
-        raise CoseError("message.signer")
-    end = len(data) - 66
-    if end <= at or bytes(data[end : end + 2]) != _SIGNATURE:
-        raise CoseError("message.cose")
-    framed = data[at:end]
-    try:
-        payload = cbor.decode(framed)
-    except cbor.CborError:
-        raise CoseError("message.cose") from None
-    if not isinstance(payload, bytes):
-        raise CoseError("message.cose")
-    return payload, bytes(data[end + 2 :])
+def sealed(draft, signature):
+    """The complete tagged COSE_Sign1: a view that holds until the draft is begun anew."""
+    start = _lead(draft.at - _PAYLOAD)
+    draft.raw(SIGNATURE)
+    draft.raw(signature)
+    data = draft.data
+    data[start + 10] = 0xD2
+    data[start + 11] = 0x84
+    data[start + 30] = 0xA0
+    return memoryview(data)[start + 10 : draft.at]
+
+
+def own_id(data):
+    """The id of a complete message of this board, which its journal kept."""
+    total = sha256(CONTEXT)
+    total.update(data[3:20])
+    total.update(b"\x40")
+    total.update(data[21:-66])
+    return total.digest()
+
+
+def own_payload(data):
+    """Its payload."""
+    return data[24 if data[21] == 0x59 else 23 : -66]

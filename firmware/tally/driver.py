@@ -1,7 +1,8 @@
-"""The driver that the setting `sensor` names. Loaded to find it, and forgotten after it."""
+"""The start of an agent: sensor, link, watchdog. Loaded for it, and forgotten after it."""
 
-from tally import opening
-from tally.sensor import SensorError
+from tally import hal, opening, unload
+from tally.link import Link
+from tally.sensor import SensorError, Watch
 
 _LATE = ((1 << 40) - 1, bytes(32), 1 << 33)  # the longest head of a record
 _BLANK = bytes(16)
@@ -20,3 +21,36 @@ def load(module, arguments):
     if size > opening.MAX_OPEN_BYTES:
         raise SensorError("the channels of %s are too many or too long" % module)
     return sensor
+
+
+def start(agent):
+    """Agent.start."""
+    board = agent.board
+    config = board.config
+    try:
+        agent.sensor = load(config["sensor"], config["sensor_args"])
+    except SensorError as error:
+        if agent.sensor_fault != str(error):
+            board.log(str(error))
+        agent.state, agent.sensor_fault = "no sensor", str(error)
+        return False
+    finally:
+        unload("opening")
+    agent.sensor_fault = None
+    agent.watch = Watch(len(agent.sensor.channels))
+    publisher = agent.publisher
+    agent.link = publisher.link = Link(
+        config, board.clock, board.device.hex(), publisher.hear, board.log
+    )
+    del Link.__init__  # there is one
+    agent.due_ms = hal.uptime_ms()
+    if config["sleep"]:
+        from tally.rest import Rest
+
+        agent.rest = Rest(config, agent.chain)
+        agent.rest.resume(agent)
+    if config["watchdog_s"] and agent.watchdog is None:
+        agent.watchdog = hal.watchdog(config["watchdog_s"])
+    agent.state = "ready"
+    board.log("awake again" if agent.woken else "running")
+    return True

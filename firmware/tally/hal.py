@@ -1,26 +1,29 @@
-"""The one file that touches hardware: clock, radio, flash, non-volatile storage, randomness.
+"""The one file that touches hardware: clock, flash, non-volatile storage, randomness.
 
 Rules
-* Nothing else of the agent imports `machine`, `network` or `esp32`, but for sensors and the Ethernet port (lan.py),
-  which few boards have.
+* Nothing else of the agent imports `machine`, `network` or `esp32`, but for sensors, and what is loaded when it is
+  needed: RTC memory (rtc.py), the radio (uplink.py), the Ethernet port (lan.py).
 * Time leaves this file as Unix seconds. The ports count from 1970 or from 2000: `gmtime(0)` says which.
 * The clock counts as set from 2026 on; a board that was just powered says 2000. A guess runs for the dates of
   certificates only: whoever asks for the time hears that it is not set.
-* RTC memory is shared with sensors: everybody has a slot with a tag of its own, and finds it by that.
+* After an error of the flash, other than "full", the file system is not used any more before a reset: the ESP32's
+  partition raises its errors straight through littlefs, which does not know then what it has written. Above all no
+  file is closed, which would write.
 """
 
-import json
+import errno
 import os
 import time
-from binascii import crc32
 
 import esp32
 import machine
 from micropython import const
 
+from tally import once
+
 CLOCK_SET_FROM = const(1767225600)  # 2026-01-01T00:00:00Z
 CLOCK_SET_UNTIL = const(2398377600)  # 2046-01-01T00:00:00Z
-_EPOCH = 946684800 if time.gmtime(0)[0] == 2000 else 0
+EPOCH = 946684800 if time.gmtime(0)[0] == 2000 else 0
 _BOOT_MS = time.ticks_ms()
 
 ticks_ms = time.ticks_ms
@@ -33,9 +36,10 @@ unique_id = machine.unique_id
 reset = machine.reset
 
 _uptime = [_BOOT_MS, 0]  # last tick seen, milliseconds so far: ticks wrap after some days
-_guess = [False]
-_TAG = b"TLYs"  # then length (2 bytes), CRC-32 of the body (4 bytes), body
-_SLOT_HEAD = const(10)
+guess = [False]  # whether the clock runs as a guess
+_PAUSE_MS = const(60000)
+_FULL = const(28)  # ENOSPC, which MicroPython's errno does not name
+_failed = []  # the error of the flash, and what must not be closed, and so not be collected either
 
 
 def board_name():
@@ -82,55 +86,20 @@ def rtc_ms():
 def unix_time():
     """Unix seconds, or None while the clock is not set."""
     now = rtc_ms() // 1000
-    return now if now >= CLOCK_SET_FROM and not _guess[0] else None
+    return now if now >= CLOCK_SET_FROM and not guess[0] else None
 
 
-def set_time(unix_s, guess=False):
-    """Set the clock. True if the time was believable and is set. guess: see the rules."""
-    if not CLOCK_SET_FROM <= unix_s < CLOCK_SET_UNTIL:
-        return False
-    year, month, day, hours, minutes, seconds, weekday, _ = time.gmtime(unix_s - _EPOCH)[:8]
-    machine.RTC().datetime((year, month, day, weekday, hours, minutes, seconds, 0))
-    _guess[0] = guess
-    return True
-
-
-def distrust_time():
-    """Let the clock run on as a guess."""
-    _guess[0] = True
+def count_fault():
+    """Count a failure of the flash; milliseconds until a reset is to try again."""
+    try:
+        return once("rtc", "count_fault")
+    except (ImportError, OSError, MemoryError):
+        return _PAUSE_MS  # not even the agent's files can be read
 
 
 def woken():
     """Whether this start ended a deep sleep."""
     return machine.reset_cause() == machine.DEEPSLEEP_RESET
-
-
-def _slot(memory):
-    """(from, to) of our slot in RTC memory; two equal numbers if there is none."""
-    at = memory.find(_TAG)
-    if at < 0:
-        return len(memory), len(memory)
-    return at, at + _SLOT_HEAD + int.from_bytes(memory[at + 4 : at + 6], "big")
-
-
-def kept():
-    """What `keep` has put into RTC memory, {} if it is not there or damaged."""
-    memory = bytes(machine.RTC().memory())
-    start, end = _slot(memory)
-    body = memory[start + _SLOT_HEAD : end]
-    if start == end or crc32(body) != int.from_bytes(memory[start + 6 : start + 10], "big"):
-        return {}
-    return json.loads(body)
-
-
-def keep(facts):
-    """Keep a dictionary in RTC memory: over resets and deep sleeps. Raises ValueError if it is too much."""
-    rtc = machine.RTC()
-    memory = bytes(rtc.memory())
-    start, end = _slot(memory)
-    body = json.dumps(facts).encode()
-    slot = _TAG + len(body).to_bytes(2, "big") + crc32(body).to_bytes(4, "big") + body
-    rtc.memory(memory[:start] + memory[end:] + slot)
 
 
 def deepsleep(ms):
@@ -143,14 +112,16 @@ def watchdog(seconds):
     return machine.WDT(timeout=seconds * 1000)
 
 
-def unload(name):
-    """Forget a module of the agent that is needed once in a while: its code leaves the memory."""
-    import sys
+class FlashFault(OSError):
+    """The file system is not to be used any more before a reset."""
 
-    import tally
 
-    if sys.modules.pop("tally." + name, None) is not None:
-        delattr(tally, name)
+def flash_check(error=None, file=None):
+    """FlashFault if this error, or one before, leaves the file system in doubt. file: that was written then."""
+    if error is not None and error.args[0] not in (_FULL, errno.ENOENT):
+        _failed.append((error.args[0], file))
+    if _failed:
+        raise FlashFault(_failed[0][0])
 
 
 def output(number, value):
@@ -184,37 +155,3 @@ def free_bytes():
     """Free space of the file system."""
     status = os.statvfs(".")
     return status[0] * status[3]
-
-
-class Radio:
-    """The Wi-Fi station. Switched on, it also feeds the hardware's random number generator."""
-
-    def __init__(self):
-        import network
-
-        self._station = network.WLAN(network.STA_IF)
-        self._refusal = getattr(network, "STAT_WRONG_PASSWORD", None)
-
-    def on(self):
-        """Power the radio. Raises OSError where it cannot."""
-        self._station.active(True)
-        if not self._station.active():
-            raise OSError("radio stays off")
-
-    def off(self):
-        self._station.active(False)
-
-    def join(self, ssid, password):
-        """Start to join a network; returns at once."""
-        try:
-            self._station.connect(ssid, password)
-        except OSError:
-            # The driver refuses while an earlier attempt still runs: that attempt goes on.
-            return
-
-    def connected(self):
-        return self._station.isconnected()
-
-    def refused(self):
-        """Whether the network does not take the password."""
-        return self._refusal is not None and self._station.status() == self._refusal

@@ -20,19 +20,16 @@ _SLOTS = ("head_a", "head_b")
 _BORN = "born"
 
 
-class HeadError(Exception):
-    """The head may not be set like this."""
-
-
 class Head:
-    """next: seq of the record to sign next, None without a head. prev: the id of the one before."""
+    """next: seq of the record to sign next, None without a head. prev: the id of the one before. born: whether this
+    board has, or has ever had, a chain."""
 
     def __init__(self, store):
         self._store = store
         self._counter = 0
         self.next = None
         self.prev = None
-        self._born = bool(hal.number(store, _BORN))
+        self.born = bool(hal.number(store, _BORN))
         self.adopted = None  # (gateway id, time) while the record `adopted` is still to be signed
         for slot in _SLOTS:
             entry = hal.blob(store, slot, _BODY + 4)
@@ -49,20 +46,10 @@ class Head:
         gateway, time = adopted or (bytes(8), 0)
         entry = pack(_LAYOUT, self._counter, seq, prev, 1 if adopted else 0, gateway, time)
         entry += crc32(entry).to_bytes(4, "big")
-        if seq and not self._born:
+        if seq and not self.born:
             # with the first record, and before it is published: a cut in `begin` cannot leave it out
             self._store.set_i32(_BORN, 1)
         self._store.set_blob(_SLOTS[self._counter & 1], entry)
         self._store.commit()
-        self._born = self._born or seq > 0
+        self.born = self.born or seq > 0
         self.next, self.prev, self.adopted = seq, prev, adopted
-
-    def begin(self, prev):
-        """Allow seq 0. Raises HeadError on a board that has, or has ever had, a chain."""
-        if self.next is not None:
-            raise HeadError("this board has a chain already")
-        if self._born:
-            raise HeadError(
-                "this board has lost the head of its chain; an acknowledgement gives it back"
-            )
-        self.set(0, prev)

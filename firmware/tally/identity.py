@@ -12,53 +12,71 @@ from hashlib import sha256
 
 from tally import hal
 
-_ROOTS = ("boot.py", "main.py", "lib", "sensors", "tally")
+_ROOTS = ("boot.py", "lib", "main.py", "sensors", "tally")  # in this order
 _SALT = "salt"
 
 
-def _files(path):
-    try:
-        is_folder = os.stat(path)[0] & 0x4000
-    except OSError:
-        return []
-    if not is_folder:
-        return [path]
-    found = []
-    for name in os.listdir(path):
-        found.extend(_files(path + "/" + name))
+def _next(folder, last):
+    """The name that comes after `last` in a folder, a folder's with a slash behind it; None after the last one.
+
+    Looked for again each time: a list of all names would not fit into a small heap."""
+    found = None
+    for entry in os.ilistdir(folder):
+        name = entry[0] + "/" if entry[1] & 0x4000 else entry[0]
+        if name > last and (found is None or name < found):
+            found = name
     return found
+
+
+def _add(total, path, buffer):
+    file_hash = sha256()
+    size = 0
+    with open(path, "rb") as file:
+        while True:
+            length = file.readinto(buffer)
+            if not length:
+                break
+            size += length
+            file_hash.update(memoryview(buffer)[:length])
+    total.update(b"%s %d %s\n" % (path.encode(), size, file_hash.digest().hex().encode()))
+
+
+def _walk(total, folder, buffer):
+    name = _next(folder, "")
+    while name is not None:
+        if name[-1] == "/":
+            _walk(total, folder + "/" + name[:-1], buffer)
+        else:
+            _add(total, folder + "/" + name, buffer)
+        name = _next(folder, name)
 
 
 def digest():
     """16 bytes over the files of the agent as they lie on this board."""
     total = sha256()
-    buffer = bytearray(512)
-    view = memoryview(buffer)
-    paths = []
+    buffer = bytearray(256)
     for root in _ROOTS:
-        paths.extend(_files(root))
-    for path in sorted(paths):
-        file_hash = sha256()
-        size = 0
-        with open(path, "rb") as file:
-            while True:
-                length = file.readinto(buffer)
-                if not length:
-                    break
-                size += length
-                file_hash.update(view[:length])
-        total.update(b"%s %d %s\n" % (path.encode(), size, file_hash.digest().hex().encode()))
+        try:
+            is_folder = os.stat(root)[0] & 0x4000
+        except OSError:
+            continue
+        (_walk if is_folder else _add)(total, root, buffer)
     return total.digest()[:16]
 
 
-def fingerprint(store, parts):
-    """(fingerprint, salt) for the list of hardware identifiers (bytes each)."""
+def hardware():
+    """The list behind the fingerprint: identifiers of the hardware, bytes each."""
+    return [bytes(hal.unique_id())]
+
+
+def fingerprint(store):
+    """(fingerprint, salt) for that list."""
     salt = hal.blob(store, _SALT, 16)
     if salt is None:
         salt = hal.urandom(16)
         store.set_blob(_SALT, salt)
         store.commit()
     total = sha256(salt)
-    for part in parts:
+    for part in hardware():
         total.update(part)
     return total.digest()[:16], bytes(salt)

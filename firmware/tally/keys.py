@@ -29,24 +29,32 @@ class Key:
     """
 
     def __init__(self, entry):
-        from tally import ed25519
+        from tally import signer
 
         self._seed = entry[:32]
         self.public = bytes(entry[32:])
-        if ed25519.public(self._seed) != self.public:
+        if signer.public(self._seed) != self.public:
             raise KeyFault("the stored public key does not belong to the stored key")
         self.kid = cose.kid(self.public)
 
     def __repr__(self):
         return "Key(%s)" % self.kid.hex()
 
-    def sign(self, typ, payload):
-        """Sign an encoded payload; (complete message, id). The signer knows `typ` kinds of object only."""
-        from tally import ed25519
+    def seal(self, draft, typ):
+        """Sign a draft (cose.draft): (complete message, id). The message is a view of the draft's buffer. The signer
+        knows `typ` kinds of object only."""
+        from tally import signer
 
-        signed = cose.to_be_signed(self.kid, typ, payload)
-        signature = ed25519.sign(self._seed, signed)
-        return cose.message(self.kid, typ, payload, signature), sha256(signed).digest()
+        signed = cose.to_sign(draft, self.kid, typ)
+        identity = sha256(signed).digest()
+        return cose.sealed(draft, signer.sign(self._seed, signed)), identity
+
+    def sign(self, typ, payload):
+        """The same for an encoded payload, and the message for keeps."""
+        draft = cose.draft(len(payload) + 100)
+        draft.raw(payload)
+        message, identity = self.seal(draft, typ)
+        return bytes(message), identity
 
 
 def load(store):

@@ -23,25 +23,22 @@ def _port(arguments):
 
 
 class Lan:
-    """The Ethernet port."""
+    """The Ethernet port: made once, there is one."""
 
     max_message = MAX_MESSAGE
+    port = None
 
     def __init__(self, config):
         self._config = config
-        self._port = None
-        self._failures = 0
 
-    def up(self):
+    def up(self, failures):
         """Raises OSError if there is no such port."""
-        if self._port is None:
-            self._port = _port(self._config["lan_args"])
-            self._port.active(True)
-        if self._port.isconnected():
-            self._failures = 0
+        if Lan.port is None:
+            Lan.port = _port(self._config["lan_args"])
+            Lan.port.active(True)
+        if Lan.port.isconnected():
             return None
-        self._failures += 1
-        if self._failures % SWITCH_EVERY == 0:
-            self._port.active(False)
-            self._port.active(True)
+        if failures % SWITCH_EVERY == SWITCH_EVERY - 1:
+            Lan.port.active(False)
+            Lan.port.active(True)
         return "no network on the cable"

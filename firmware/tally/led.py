@@ -22,7 +22,7 @@ def _group(long, short):
     return pattern
 
 
-# state: what the light does; the first that holds is shown (agent.Agent.light)
+# state: what the light does; the first that holds is shown (tally/light.py)
 PATTERNS = {
     "booting": [1000, 0],
     "ready": [60, 4940],

@@ -1,59 +1,45 @@
 """The life of a board from power-on: bring it up, then console and agent for ever.
 
-1. Bring the board up: key (made at the first start), settings, journal, head.
+1. Bring the board up (tally/start.py): key (made at the first start), settings, journal, head. A flash that cannot be
+   read is tried anew by a reset, later each time.
 2. A provisioned board starts its agent; any other waits for commands.
 3. For ever: console, agent, light.
 """
 
 import gc
 
-from tally import ed25519, hal, sha512
+from tally import hal, once, sha512, signer
 from tally.console import Console
+from tally.link import Link  # noqa: F401 - loaded now, while the memory is in one piece
+from tally.mqtt import Session  # noqa: F401 - the same
 
 
-def bring_up():
-    """(board, agent, fault): on a fault there is no board, and the console says why."""
-    from tally.agent import Agent
-    from tally.board import Board
-    from tally.config import ConfigError
-    from tally.keys import KeyFault
-
-    try:
-        board = Board()
-    except (KeyFault, ConfigError, OSError) as error:
-        print("# fault: %s" % error)
-        return None, None, str(error)
-    return board, Agent(board), None
-
-
-def lamp(board):
-    """The LED, None on a board without one, or whose settings cannot be read."""
-    from tally.config import Config, ConfigError
-
-    try:
-        config = Config() if board is None else board.config
-    except (ConfigError, OSError):
-        return None
-    if config["led_pin"] is None:
-        return None
-    from tally.led import Led
-
-    return Led(config["led_pin"], config["led_active"])
+def _forget_the_start(board, agent):
+    """What only the start needed leaves the memory: self-tests, the Python that native code stands in for, and how
+    the objects were made of which there is one."""
+    del signer.answers_right, sha512._known_answer
+    if sha512.NATIVE:
+        del sha512._compress
+    if board is not None:
+        chain = board.chain
+        ones = (board, board.config, board.clock, board.trust, chain, chain.head, chain.journal)
+        for one in ones + (agent, agent.publisher):
+            del type(one).__init__
 
 
 def live():
-    board, agent, fault = bring_up()
+    board, agent, fault, again = once("start", "bring_up")
     console = Console(board, agent, fault)
-    light = lamp(board)
+    light = once("start", "lamp", board)
+    if light is not None:
+        from tally.light import state
     if board is not None:
         print("# tallystick %s on %s" % (board.device.hex(), hal.board_name()))
         console.run = board.config.complete() and board.trust.owner is not None
-    # what only the start needed: the self-tests, and the Python that native code stands in for
-    del ed25519.self_test, sha512._known_answer
-    if sha512.NATIVE:
-        del sha512._compress
+    _forget_the_start(board, agent)
     gc.collect()
-    gc.threshold(16384)  # signing leaves much behind; collected early, it does not scatter the heap
+    # signing leaves much behind; collected early, it does not scatter the heap
+    gc.threshold(min(16384, gc.mem_free() // 4))
     while True:
         console.poll()
         if console.run and agent.link is None:
@@ -61,5 +47,9 @@ def live():
         if console.run:
             agent.step(console.busy())
         if light is not None:
-            light.show("fault" if agent is None else agent.light())
+            light.show("fault" if agent is None else state(agent))
+        if again is not None and hal.uptime_ms() > again and not console.busy():
+            print("# reset, because the flash failed")
+            hal.sleep_ms(50)
+            hal.reset()
         hal.sleep_ms(10)

@@ -2,8 +2,7 @@
 
 Rules
 * Every operation has a deadline (tally/stream.py). A link in doubt is closed; the next one is tried after a growing,
-  random pause.
-* With TLS there is no connection before the clock says something: a certificate has dates.
+  random pause (tally/connect.py).
 * Records go out with QoS 1, at most _WINDOW of them without PUBACK. A PUBACK says that the broker has the
   message, not that anyone keeps it: it frees a place in the window and deletes nothing.
 """
@@ -12,10 +11,8 @@ import errno
 
 from micropython import const
 
-from tally import hal
-from tally.mqtt import Session
+from tally import hal, once, unload
 from tally.stream import Trouble
-from tally.uplink import uplink
 
 _WINDOW = const(4)
 _PUBACK_MS = const(20000)
@@ -27,7 +24,7 @@ _BROKEN = (
     ValueError,
     IndexError,
 )  # the last two: TLS, and packets that are too short
-_PREFIX = "tallystick/v1/"
+PREFIX = "tallystick/v1/"
 
 
 class Link:
@@ -43,16 +40,19 @@ class Link:
         self._clock = clock
         self._hear = hear
         self._log = log
-        self._topic = _PREFIX + device
+        self._topic = PREFIX + device
         self._device = device
-        self._uplink = uplink(config)
         self._session = None
+        self._failures = 0  # attempts in a row without a network
         self._pause = _FIRST_PAUSE_MS
         self._again = hal.ticks_ms()
         self._sent = {}  # packet id: when
         self._heard = 0
         self._pinged = 0
-        self.max_message = min(self._uplink.max_message, config["max_message"])
+        from tally.uplink import uplink
+
+        self.max_message = min(uplink(config).max_message, config["max_message"])
+        unload("uplink")
         self.online = False
         self.sessions = 0
         self.heard = 0
@@ -86,29 +86,18 @@ class Link:
         if hal.ticks_diff(hal.ticks_ms(), self._again) < 0:
             return
         try:
-            why = self._uplink.up()
+            why = once("uplink", "up", self._config, self._failures)
         except OSError as error:
             why = "no network, error %s" % _short(error)
         self.online = why is None
+        self._failures = 0 if self.online else self._failures + 1
         if why is not None:
-            self._later("no network", why)
-            return
-        if self._config["broker_tls"] and not self._clock.guess():
-            raise Trouble("no clock", "no TLS before the clock is set: set ntp_host, or set time")
-        session = Session(self._device, self._hear)
-        try:
-            session.begin(self._config, self._topic + "/state")
-        except _BROKEN:
-            if session.sock:
-                session.sock.close()
-            raise
-        self._session = session
+            raise Trouble("no network", why)
+        self._session = once(
+            "connect", "attempt", self._config, self._clock, self._device, self._hear
+        )
         self._sent.clear()
         self._heard = self._pinged = hal.ticks_ms()
-        for leaf in ("/ack", "/cmd"):
-            session.follow(self._topic + leaf)
-        session.follow(_PREFIX + "gateway/+/grant")
-        self.tell("/state", "ready", True)
         self._pause = _FIRST_PAUSE_MS
         self.reason = self.trouble = None
         self.sessions += 1

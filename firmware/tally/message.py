@@ -1,4 +1,5 @@
-"""What a gateway and an owner say to the board: acknowledgement and grant (docs/format.md, 6).
+"""What a gateway and an owner say to the board: acknowledgement and grant (docs/format.md, 6). Loaded with a message,
+and forgotten after it.
 
 Rules
 * Nothing of a message is used before its signature is verified: a grant by the pinned owner's key, an
@@ -8,33 +9,29 @@ Rules
 
 from micropython import const
 
-from tally import cbor, cose
+from tally import cose, once, unload
+from tally.cbor import CborError
+from tally.trust import MessageError
 
-MAX_MESSAGE_BYTES = const(1024)
 _MAX_MISSING = const(16)
 _MAX_SEQ = const(1099511627775)
 
 
-class MessageError(Exception):
-    """The message is malformed, or not from whom it must be. Its text is a code of docs/format.md, 15."""
-
-
 def verified(data, public, typ):
     """The decoded payload of a message that this key signed for this purpose."""
-    from tally import ed25519
+    try:
+        payload = once("envelope", "opened", data, public, typ)
+    finally:
+        unload("ed25519_verify")
+    return decoded(payload)
 
-    if len(data) > MAX_MESSAGE_BYTES:
-        raise MessageError("message.length")
-    signer = cose.kid(public)
+
+def decoded(payload):
+    from tally.decode import decode
+
     try:
-        payload, signature = cose.split(data, signer, typ)
-    except cose.CoseError as error:
-        raise MessageError(str(error)) from None
-    if not ed25519.verify(public, bytes(cose.to_be_signed(signer, typ, payload)), signature):
-        raise MessageError("message.signature")
-    try:
-        return cbor.decode(payload)
-    except cbor.CborError:
+        return decode(payload)
+    except CborError:
         raise MessageError("message.cbor") from None
 
 
@@ -64,9 +61,10 @@ class Acknowledgement:
     """upto, id: everything up to here is safe, both None if nothing is. missing: [[from, to]]. time: Unix s.
     checkpoint: [gateway id, size, root]. milestone: [ledger id, id] or None. nonce: 16 bytes."""
 
-    def __init__(self, data, public, device):
-        """Verify and read; device: the id of this board. Raises MessageError."""
-        fields = verified(data, public, cose.ACKNOWLEDGEMENT)
+    def __init__(self, payload, public, device):
+        """payload: of a message that the gateway with this key has signed. device: the id of this board. Raises
+        MessageError."""
+        fields = decoded(payload)
         if not isinstance(fields, list) or len(fields) != 9:
             raise MessageError("message.shape")
         named, upto, identity, missing, time, size, root, milestone, nonce = fields
@@ -91,3 +89,8 @@ class Acknowledgement:
         self.checkpoint = [self.gateway, size, root]
         self.milestone = milestone
         self.nonce = nonce
+
+
+def acknowledgement(payload, public, device):
+    """As the class. Raises MessageError."""
+    return Acknowledgement(payload, public, device)

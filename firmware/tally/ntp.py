@@ -13,10 +13,14 @@ import socket
 from micropython import const
 
 from tally import hal
+from tally.record import CLOCK_NTP
 
 TIMEOUT_MS = const(3000)
 PACKET_BYTES = const(48)
 MAX_PACKETS = const(8)  # looked at in one poll
+_AGAIN_MS = const(6 * 3600 * 1000)
+_FIRST_PAUSE_MS = const(5000)
+_LAST_PAUSE_MS = const(3600 * 1000)
 _TO_1970 = 2208988800
 _ERA = 1 << 32  # seconds: 1900 to 2036, then from 2036 on
 _QUESTION = const(0x23)  # version 4, client
@@ -84,3 +88,32 @@ class Query:
         if self._socket is not None:
             self._socket.close()
             self._socket = None
+
+
+def ask(clock, host, port):
+    """Clock.ask: a question, or a look whether there is an answer."""
+    try:
+        if clock.query is None:
+            clock.query = Query(host, port)
+        answer = clock.query.poll()
+    except NtpError as error:
+        clock.log("no time: %s" % error)
+        pause = clock.pause or _FIRST_PAUSE_MS
+        _ask_later(clock, pause)
+        clock.pause = min(2 * pause, _LAST_PAUSE_MS)
+        if hal.ticks_diff(hal.ticks_ms(), clock.ntp_ms or 0) > 2 * _AGAIN_MS:
+            clock.ntp_ms = None
+        return None
+    if answer is None:
+        return None
+    _ask_later(clock, _AGAIN_MS)
+    clock.pause = None
+    clock.ntp_ms = hal.ticks_ms()
+    return clock.set(answer, CLOCK_NTP)
+
+
+def _ask_later(clock, pause):
+    if clock.query is not None:
+        clock.query.close()
+        clock.query = None
+    clock.next_ms = hal.ticks_add(hal.ticks_ms(), pause)

@@ -7,11 +7,12 @@ Rules
 * Nothing in a message counts before its signature is verified.
 """
 
+import gc
+
 from micropython import const
 
-from tally import hal
-from tally.message import Acknowledgement, MessageError
-from tally.trust import TrustError
+from tally import cose, hal, once, unload
+from tally.trust import MessageError, TrustError
 
 _GREETING_MS = const(3000)  # for the retained acknowledgement, before a session's beacon is signed
 _RESEND_MS = const(30000)
@@ -104,22 +105,26 @@ class Publisher:
 
     def hear(self, topic, data):
         """A message of the broker."""
+        gc.collect()  # what is loaded for it is not to be scattered
         board = self._board
         try:
             if topic.endswith(b"/grant"):
                 if board.trust.accept(data):
-                    from tally import cose
-
                     board.log("granted gateway %s" % cose.kid(board.trust.gateway).hex())
             elif topic.endswith(b"/cmd"):
                 if data:  # one that is too many takes the last one's place
                     self.commands[_LAST_COMMAND:] = (bytes(data),)
             elif topic.endswith(b"/ack") and board.trust.gateway is not None:
                 try:
-                    told = Acknowledgement(data, board.trust.gateway, board.device)
+                    gateway = board.trust.gateway
+                    payload = once("envelope", "opened", data, gateway, cose.ACKNOWLEDGEMENT)
+                    unload("ed25519_verify")  # one after the other: there is no room for both
+                    told = once("message", "acknowledgement", payload, gateway, board.device)
                 except MessageError as error:
                     self.refused = str(error)
                     raise
+                finally:
+                    unload("decode", "ed25519_verify")
                 self.refused = None
                 self._acknowledged(told)
         except (MessageError, TrustError) as error:

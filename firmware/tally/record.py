@@ -1,6 +1,7 @@
-"""The payloads of the five kinds of record (docs/format.md, 4), as tuples for `cbor.encode`.
+"""The payloads of the five kinds of record (docs/format.md, 4), written straight into a draft (cose.draft).
 
 Rules
+* out is the draft; each function begins it anew. Nothing is built in between: a record takes a kilobyte of the heap.
 * Only the board's own code builds them, from typed arguments: bytes from outside are never signed.
 * head is the tuple (seq, prev, time): the place in the chain, the id of the record before (32 bytes) and
   Unix seconds, or seconds since boot while the clock is not set.
@@ -40,36 +41,53 @@ def genesis_prev(public):
     return sha256(_GENESIS + public).digest()
 
 
-def column(values):
+def begin(out, head, kind, count):
+    """What all records begin with; count: items that follow."""
+    out.begin()
+    out.head(4, 4 + count)
+    for item in head:
+        out.put(item)
+    out.put(kind)
+
+
+def column(out, values):
     """First non-null value, then differences to the last non-null one; None where there is none."""
     last = 0
-    out = []
+    out.head(4, len(values))
     for value in values:
         if value is None:
-            out.append(None)
+            out.put(None)
             continue
         difference = value - last
         if value >> 63 not in (0, -1) or difference >> 63 not in (0, -1):
             raise RecordError("a value does not fit into 64 bits")
-        out.append(difference)
+        out.put(difference)
         last = value
-    return out
 
 
-def readings(head, boot, interval, columns):
+def readings(out, head, boot, interval, columns):
     """boot: seq of the `open` in force. interval: ticks between readings, 0 for one reading, or a list of the
     n-1 differences. columns: one list of n values (int or None) for each channel."""
-    return head + (1, boot, interval) + tuple(column(values) for values in columns)
+    begin(out, head, 1, 2 + len(columns))
+    out.put(boot)
+    out.put(interval)
+    for values in columns:
+        column(out, values)
 
 
-def beacon(head, milestone, checkpoint, nonce, queue):
+def beacon(out, head, milestone, checkpoint, nonce, queue):
     """What follows in the chain is younger than the milestone. queue: records not acknowledged yet."""
-    return head + (2, milestone, checkpoint, nonce, queue)
+    begin(out, head, 2, 4)
+    for item in (milestone, checkpoint, nonce, queue):
+        out.put(item)
 
 
-def event(head, code, arguments):
+def event(out, head, code, arguments):
     """Something that happened to the board; the arguments are those of the code's table."""
-    return head + (3, code) + tuple(arguments)
+    begin(out, head, 3, 1 + len(arguments))
+    out.put(code)
+    for item in arguments:
+        out.put(item)
 
 
 def place(payload):

@@ -23,7 +23,7 @@ import json
 
 from micropython import const
 
-from tally import hal
+from tally import hal, unload
 from tally.chain import Halted
 from tally.config import ConfigError
 from tally.keys import KeyFault
@@ -46,7 +46,7 @@ class Refused(Exception):
 
 def obey(agent, publisher):
     """Steps 1 to 5 for the first command that waits. Raises nothing but what ends a board."""
-    hal.unload("remote")  # this run of it goes on
+    unload("remote")  # this run of it goes on
     data = publisher.commands.pop(0)
     told = {"counter": None}
     try:
@@ -148,7 +148,7 @@ def _unlock(agent, publisher):
 
     if lock.unlock():
         _reset(agent, publisher)
-    hal.unload("lock")
+    unload("lock")
 
 
 def _rotate(agent, _):
@@ -160,7 +160,7 @@ def _rotate(agent, _):
         agent.board.log("the key was not changed: %s" % error)
     finally:
         for module in ("rotation", "birth"):
-            hal.unload(module)
+            unload(module)
 
 
 _DEEDS = {

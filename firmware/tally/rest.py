@@ -12,7 +12,8 @@ Rules
 
 from micropython import const
 
-from tally import hal
+from tally import hal, rtc
+from tally.chain import Halted
 
 LEAST_TRIES = const(32)
 MIN_SLEEP_MS = const(200)
@@ -37,13 +38,48 @@ class Rest:
         prev = head.prev.hex()[:32] if head.prev else None
         return [head.next, prev, self._config.digest().hex()]
 
-    def resume(self):
+    def resume(self, agent):
+        """Go on where the sleep began, if this start is a wake-up from it."""
+        state = self._kept()
+        if state is None:
+            return
+        agent.woken = True
+        agent.opened, agent.due_ms, agent.since_beacon, watch, batch = state
+        agent.config = agent.board.config.changed
+        agent.watch.take(watch)
+        agent.set_interval()
+        agent.batch.take(batch)
+
+    def sleep_if_idle(self, agent):
+        """Sleep until the next reading is due, if nothing else is to be done."""
+        ms = self.may_sleep(agent.due_ms, agent.link)
+        if not ms:
+            return
+        state = None
+        if agent.opened is not None and not agent.chain.halted:
+            state = [
+                agent.opened,
+                agent.due_ms,
+                agent.since_beacon,
+                agent.watch.kept(),
+                agent.batch.kept(),
+            ]
+        agent.board.log("asleep for %d ms" % ms)
+        try:
+            self.sleep(ms, state, agent.link)
+        except ValueError:
+            try:
+                agent.seal()  # RTC memory is full: what the batch holds goes into a record
+            except (Halted, OSError):
+                agent.board.log("RTC memory is full, and nothing can be signed")
+
+    def _kept(self):
         """What `sleep` was given before this wake-up, None at any other start; sets the time since boot."""
-        facts = hal.kept()
+        facts = rtc.kept()
         state = facts.pop(_KEY, None)
         if state is None:
             return None
-        hal.keep(facts)
+        rtc.keep(facts)
         if not self._woken or state["marks"] != self._marks():
             self._woken = False
             return None
@@ -90,10 +126,10 @@ class Rest:
         self._skip = min(1 << self._failures, LEAST_TRIES)
 
     def sleep(self, ms, agent, link):
-        """Leave the broker and switch off. agent: what `resume` is to give back, or None. Raises ValueError, with
+        """Leave the broker and switch off. agent: what `_kept` is to give back, or None. Raises ValueError, with
         nothing done, if that is too much to keep."""
         self._count_failure(link)
-        facts = hal.kept()
+        facts = rtc.kept()
         facts[_KEY] = {
             "marks": self._marks(),
             "rtc": hal.rtc_ms(),
@@ -102,6 +138,6 @@ class Rest:
             "tries": [self._failures, self._skip],
             "agent": agent,
         }
-        hal.keep(facts)
+        rtc.keep(facts)
         link.close("sleeping")
         hal.deepsleep(ms)

@@ -11,18 +11,20 @@ Rules
 * The seed of the old key is overwritten. Flash that has held it may hold it on until its page is erased.
 """
 
-from tally import birth, cbor, cose, hal, keys
+from tally import birth, cbor, cose, hal, keys, record
 from tally.chain import Halted
 
 
-def payload(head, device, key):
+def rotated(out, head, device, key):
     """`key` (keys.Key) signs the next record. Signed by the old one; the new one signs that it is held here."""
     claim = (device,) + head + (cose.ED25519, key.public)
     possession = key.sign(cose.POSSESSION, cbor.encode(claim))[0]
-    return head + (4, cose.ED25519, key.public, bytes(possession[-64:]))
+    record.begin(out, head, 4, 3)
+    for item in (cose.ED25519, key.public, possession[-64:]):
+        out.put(item)
 
 
-def rotate(board, radio):
+def rotate(board, radio=None):
     """Do all of it. Raises Halted, KeyFault, and OSError where the storage does not take it."""
     chain, store = board.chain, board.store
     if chain.halted or chain.head.adopted:
@@ -32,7 +34,7 @@ def rotate(board, radio):
     try:
         store.set_blob(keys.NEXT, bytes(entry) + seq.to_bytes(8, "big"))
         store.commit()
-        chain.sign(payload, board.clock.time(), board.device, keys.Key(entry))
+        chain.sign(rotated, board.clock.time(), board.device, keys.Key(entry))
     except OSError:
         if chain.head.next == seq:
             _settle(board, _forget)
@@ -46,7 +48,7 @@ def renew(agent):
     """The same for a board whose agent runs: what was measured is signed by the old key. Raises what `rotate` does."""
     if agent.state == "ready":
         agent.seal()
-    rotate(agent.board, hal.Radio())
+    rotate(agent.board)
     agent.opened = None
 
 

@@ -94,9 +94,9 @@ class Batch:
     def interval(self):
         """Ticks between readings: 0 for one, a number, or the list of differences."""
         times = self._times
-        steps = [times[i + 1] - times[i] for i in range(len(times) - 1)]
-        if not steps:
+        if len(times) < 2:
             return 0
+        steps = [times[i + 1] - times[i] for i in range(len(times) - 1)]
         return steps[0] if all(step == steps[0] for step in steps) else steps
 
     def kept(self):

@@ -9,10 +9,10 @@ Rules
 
 import errno
 import json
-import os
 
 from micropython import const
 
+from tally import once
 from tally.config import ConfigError
 
 PATH = "config.json"
@@ -126,12 +126,16 @@ def take(values):
 
 
 def save(values):
-    """Write what differs from its default."""
+    """Write what differs from its default. Raises OSError."""
     differs = {name: v for name, v in values.items() if v != SETTINGS[name][0]}
-    with open(PATH + "~", "w") as file:
-        json.dump(differs, file)
-        file.flush()
-    os.rename(PATH + "~", PATH)
+    once("files", "replace", PATH, json.dumps(differs))
+
+
+def change(values, changes):
+    """All settings after some are changed, and kept. Raises ConfigError, and OSError, with nothing changed."""
+    values = dict(values, **take(changes))
+    save(values)
+    return values
 
 
 def public(config):
@@ -146,7 +150,8 @@ def digest(config):
     """First 16 bytes of SHA-256 over the settings without passwords and network names."""
     from hashlib import sha256
 
-    hidden = _SECRET + ("wifi_ssid", "broker_user")
-    names = [name for name in sorted(SETTINGS) if name not in hidden]
-    lines = ["%s=%s\n" % (name, _plain(config[name])) for name in names]
-    return sha256("".join(lines).encode()).digest()[:16]
+    total = sha256()
+    for name in sorted(SETTINGS):
+        if name not in _SECRET and name not in ("wifi_ssid", "broker_user"):
+            total.update(("%s=%s\n" % (name, _plain(config[name]))).encode())
+    return total.digest()[:16]

@@ -1,4 +1,4 @@
-"""A connection to the broker: read, write, close; plain, or in TLS (tally/authority.py).
+"""A connection to the broker: read, write, close; plain, or in TLS. tally/connect.py makes one.
 
 Rules
 * Nothing waits for ever: reading and writing wait in pieces, and give up at `deadline` with ETIMEDOUT. So does the
@@ -8,15 +8,13 @@ Rules
 
 import errno
 import select
-import socket
 
 from micropython import const
 
 from tally import hal
-from tally.message import MAX_MESSAGE_BYTES
 
-_TIMEOUT_MS = const(10000)
-_HANDSHAKE_MS = const(20000)
+MAX_MESSAGE_BYTES = const(1024)
+TIMEOUT_MS = const(10000)
 _MAX_PACKET = const(1 << 20)  # read past, never held
 
 
@@ -24,60 +22,19 @@ class Trouble(Exception):
     """Why there is no connection. args: state (a word of `led.PATTERNS`), text."""
 
 
-def dial(host, port, secure):
-    """A Stream to host:port; TLS as far as it needs no answer. Raises OSError, Trouble."""
-    context = None
-    if secure:
-        from tally.authority import context as verifying
-
-        context = verifying()
-    address = socket.getaddrinfo(host, port)[0][-1]
-    connected = socket.socket()
-    try:
-        connected.settimeout(_TIMEOUT_MS // 1000)
-        connected.connect(address)
-        connected.setblocking(False)
-        if context is None:
-            return Stream(connected)
-        wrapped = context.wrap_socket(
-            connected, server_hostname=host, do_handshake_on_connect=False
-        )
-        return Stream(wrapped, connected)
-    except (OSError, ValueError):
-        connected.close()
-        raise
-
-
 class Stream:
     """A socket that does not block; `deadline` bounds what is under way. under: the socket that carries TLS."""
 
     def __init__(self, connected, under=None):
         self._socket = connected
-        self._under = under
+        self.under = under
         self._poll = select.poll()
         self._poll.register(connected, select.POLLIN)
         self._out = bytearray()
         self.deadline = 0
 
-    def begin(self, patience=_TIMEOUT_MS):
+    def begin(self, patience=TIMEOUT_MS):
         self.deadline = hal.ticks_add(hal.ticks_ms(), patience)
-
-    def shake_hands(self, hello):
-        """Send the first packet, and before it do the handshake of TLS. Raises OSError, Trouble."""
-        self.begin(_HANDSHAKE_MS)
-        self.write(hello)
-        if self._under is None:
-            self.flush()
-            return
-        try:
-            self.flush()
-        except ValueError as error:  # mbedtls says what is wrong with the certificate
-            from tally.authority import words
-
-            raise Trouble("certificate", "the broker's certificate: %s" % words(error)) from None
-        except OSError as error:
-            why = error.args[1] if len(error.args) > 1 else "error %s" % error.args[0]
-            raise Trouble("certificate", "no TLS with this broker: %s" % why) from None
 
     def ready(self):
         """Whether there is something to read now (or the end)."""
@@ -130,7 +87,7 @@ class Stream:
 
     def close(self):
         self._poll.unregister(self._socket)
-        for one in (self._socket, self._under):
+        for one in (self._socket, self.under):
             if one is not None:
                 try:
                     one.close()

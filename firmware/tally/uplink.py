@@ -1,18 +1,51 @@
 """The network below MQTT: Wi-Fi, Ethernet, or one that somebody else brings up. All three say the same:
 
-    up()         None if the network is there, else why not; brings it up in the background, and returns at once
-    max_message  bytes that a record may have on this way
+    up(failures)  None if the network is there, else why not; brings it up in the background, and returns at once.
+                  failures: attempts in a row that it was not there. Raises OSError where there is no such interface
+    max_message   bytes that a record may have on this way
 
 Rules
 * A network that stays away for long has its interface switched off and on: drivers get stuck.
+* Loaded for an attempt to connect, and forgotten after it: nothing here remembers anything.
 """
 
+import network
 from micropython import const
-
-from tally import hal
 
 MAX_MESSAGE = const(2048)  # MQTT itself has no limit that a record reaches
 SWITCH_EVERY = const(8)  # failures in a row until the interface is switched off and on
+
+
+class Radio:
+    """Switched on, it also feeds the hardware's random number generator."""
+
+    def __init__(self):
+        self._station = network.WLAN(network.STA_IF)
+        self._refusal = getattr(network, "STAT_WRONG_PASSWORD", None)
+
+    def on(self):
+        """Power the radio. Raises OSError where it cannot."""
+        self._station.active(True)
+        if not self._station.active():
+            raise OSError("radio stays off")
+
+    def off(self):
+        self._station.active(False)
+
+    def join(self, ssid, password):
+        """Start to join a network; returns at once."""
+        try:
+            self._station.connect(ssid, password)
+        except OSError:
+            # The driver refuses while an earlier attempt still runs: that attempt goes on.
+            return
+
+    def connected(self):
+        return self._station.isconnected()
+
+    def refused(self):
+        """Whether the network does not take the password."""
+        return self._refusal is not None and self._station.status() == self._refusal
 
 
 class Wifi:
@@ -22,19 +55,15 @@ class Wifi:
 
     def __init__(self, config):
         self._config = config
-        self._radio = hal.Radio()
-        self._failures = 0
 
-    def up(self):
+    def up(self, failures):
         """Raises OSError if the radio does not come on."""
-        radio = self._radio
+        radio = Radio()
         radio.on()
         if radio.connected():
-            self._failures = 0
             return None
         why = "no network: it refuses the password" if radio.refused() else "no network"
-        self._failures += 1
-        if self._failures % SWITCH_EVERY == 0:
+        if failures % SWITCH_EVERY == SWITCH_EVERY - 1:
             radio.off()
             radio.on()
         if self._config["wifi_ssid"] is not None:
@@ -47,7 +76,7 @@ class Given:
 
     max_message = MAX_MESSAGE
 
-    def up(self):
+    def up(self, failures):
         return None
 
 
@@ -60,3 +89,8 @@ def uplink(config):
 
         return Lan(config)
     return Wifi(config)
+
+
+def up(config, failures):
+    """Of the network that the setting `net` names."""
+    return uplink(config).up(failures)

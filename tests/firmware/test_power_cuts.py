@@ -25,7 +25,7 @@ LEAST_CUTS = 2000
 TIME_LIMIT_S = 300
 DROPPED, PRUNED, ADOPTED = 1, 2, 3
 # where a board may say that its storage lost records, and where it may go on behind a record of another branch
-LOSES = {"lost_files"}
+LOSES = {"lost_files", "damaged_file_system"}
 ADOPTS = {"restored", "contradicted", "lost_store_and_files"}
 
 
@@ -35,9 +35,7 @@ class Cut:
 
     seed: int
     scenario: str
-    store: (
-        str  # late | eager: when non-volatile storage keeps what is set; fault, loss: no power cut
-    )
+    store: str  # late | eager: when non-volatile storage keeps what is set; fault, raised, loss: no power cut
     operation: int
     torn: str
     again: int  # operation of the start after it at which the power went again; 0 for never
@@ -199,10 +197,12 @@ def test_careless_board_is_found_out(micropython64: list[str]) -> None:
 def test_faults_of_flash_and_store(micropython64: list[str]) -> None:
     """Flash that fails once, is full, read-only, or empty, and a head that is gone: the board reports it, lives on
     when it is over, and never signs a seq twice."""
-    lives = live(micropython64, FAULTS, SEED, 7)
+    lives = live(micropython64, FAULTS, SEED, 13)
     check(lives)
     singles = {cut.scenario for cut in lives.cuts if cut.operation == 0}
-    assert 10 == len(singles)
+    assert 12 == len(singles)
+    raised = [cut for cut in lives.cuts if cut.store == "raised"]
+    assert len(raised) > 150
 
 
 def test_lost_files_are_named(micropython64: list[str]) -> None:

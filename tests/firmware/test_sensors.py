@@ -35,13 +35,13 @@ class Bench:
         self.status = 0
         (folder / "flash").mkdir()
         sources = {
-            f"{package}/{path.stem}": path
+            f"{package}/{path.stem}": path.read_text()
             for package in ("tally", "sensors")
             for path in (FIRMWARE / package).glob("*.py")
         }
         for path in (FIRMWARE / "virtual" / "modules").glob("*.py"):
             if path.stem != "start":
-                sources[path.stem] = path
+                sources[path.stem] = path.read_text()
         build.compile_into(self.rom, virtual_board.architecture(bits), sources, {})
 
     def run(self, *arguments: object, typed: str = "", script: Path = SCRIPT) -> list[Any]:

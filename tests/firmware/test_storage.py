@@ -3,18 +3,26 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 
 import pytest
 
-from tests.firmware.bench import GatewayDouble, Signer, VirtualBoard, check_chain, genesis_prev
+from tests.firmware.bench import (
+    WAIT_S,
+    GatewayDouble,
+    Signer,
+    VirtualBoard,
+    check_chain,
+    genesis_prev,
+)
 from tests.firmware.test_end_to_end import world
 from tests.parts import Broker
 
 
 @pytest.mark.parametrize(
     ("trouble", "number"),
-    [("flash full", 28), ("flash read-only", 30), ("nvs full", -4357), ("nvs broken", 5)],
+    [("flash full", 28), ("nvs full", -4357), ("nvs broken", 5)],
 )
 def test_storage_trouble(tmp_path: Path, broker: Broker, trouble: str, number: int) -> None:
     """Storage fails in the field: the board says so, signs nothing that it cannot keep, and goes on when it can."""
@@ -46,6 +54,34 @@ def test_storage_trouble(tmp_path: Path, broker: Broker, trouble: str, number: i
             check_chain(records, genesis_prev(public))
             board.restart()
             check_chain(gateway.wait(len(gateway.records) + 5), genesis_prev(public))
+            assert "Traceback" not in "\n".join(board.said)
+
+
+def test_flash_that_fails(tmp_path: Path, broker: Broker) -> None:
+    """After an error littlefs does not know what it has written: only a reset helps, and a board must make it itself,
+    say why, and go on with its chain when the flash takes records again."""
+    owner, signer = Signer(), Signer()
+    world(VirtualBoard(tmp_path / "board"), storage="good")
+    with VirtualBoard(tmp_path / "board", restart=True) as board:
+        public = board.provision(owner, signer, broker.port, interval_ms=100)
+        with GatewayDouble(broker.port, public, signer) as gateway:
+            gateway.automatic = True
+            board.ok("run")
+            gateway.wait(5)
+            world(board, storage="flash read-only")
+            status = board.wait("light", "storage")
+            assert ("idle", "error 30") == (status["state"], status["storage"])
+            deadline = time.monotonic() + WAIT_S
+            while "# reset, because the flash failed" not in board.said:
+                assert time.monotonic() < deadline, board.said
+                time.sleep(0.05)
+            board.wait("light", "storage")  # again: the reset alone does not mend a flash
+            world(board, storage="good")
+            known = len(gateway.records)
+            check_chain(gateway.wait(known + 5), genesis_prev(public))
+            assert board.status()["storage"] is None
+            opens = [record for record in gateway.chain() if record.kind == 0]
+            assert len(opens) >= 2
             assert "Traceback" not in "\n".join(board.said)
 
 

@@ -20,11 +20,12 @@ ARCHITECTURES = {"64": "x64", "32": "armv7emdp"}
 @pytest.mark.parametrize("bits", ["64", "32"])
 def test_the_boards_code_agrees_with_the_vectors(bits: str) -> None:
     """Same bytes, same ids, same refusals as everywhere else, in the heap of an ESP32."""
-    built = firmware_build.build(ARCHITECTURES[bits])
+    name = ARCHITECTURES[bits]
+    paths = f"{firmware_build.build(name)}:{firmware_build.build_rom(name)}"
     argv = parts.micropython64() if bits == "64" else parts.micropython32()
     heap = "111k" if bits == "32" else "222k"  # pointers of twice the size
     done = subprocess.run(
-        [*argv, "-X", f"heapsize={heap}", str(SCRIPT), str(built), str(VECTORS)],
+        [*argv, "-X", f"heapsize={heap}", str(SCRIPT), paths, str(VECTORS)],
         capture_output=True,
         text=True,
         timeout=100,

@@ -14,15 +14,16 @@ import json
 import os
 
 from machine import world
+from micropython import const
 
-_PATH = "../nvs.json"
-_MAX_KEY = 15
-_MAX_BLOB = 4000
-_NOT_FOUND = (-4354, "ESP_ERR_NVS_NOT_FOUND")
-_KEY_TOO_LONG = (-4361, "ESP_ERR_NVS_KEY_TOO_LONG")
-_INVALID_LENGTH = (-4364, "ESP_ERR_NVS_INVALID_LENGTH")
-_FULL = (-4357, "ESP_ERR_NVS_NOT_ENOUGH_SPACE")
-_VALUE_TOO_LONG = (-4366, "ESP_ERR_NVS_VALUE_TOO_LONG")
+_PATH = const("../nvs.json")
+_MAX_KEY = const(15)
+_MAX_BLOB = const(4000)
+_NOT_FOUND = const((-4354, "ESP_ERR_NVS_NOT_FOUND"))
+_KEY_TOO_LONG = const((-4361, "ESP_ERR_NVS_KEY_TOO_LONG"))
+_INVALID_LENGTH = const((-4364, "ESP_ERR_NVS_INVALID_LENGTH"))
+_FULL = const((-4357, "ESP_ERR_NVS_NOT_ENOUGH_SPACE"))
+_VALUE_TOO_LONG = const((-4366, "ESP_ERR_NVS_VALUE_TOO_LONG"))
 
 
 def _load():

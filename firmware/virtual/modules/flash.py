@@ -93,23 +93,27 @@ class Power:
 
 
 class Flash:
-    """Block device of the extended protocol. programmed: bytes. erases: blocks. read_only: refuses to change.
+    """Block device of the extended protocol. programmed: bytes. erases: blocks. read_only: refuses to change. dead: the
+    reset came, nothing of this object reaches the flash any more.
 
-    What fails returns the negative error number, which littlefs takes in good order. The ESP32's partitions raise
-    instead, straight through littlefs: there, a mount is not to be used any more after the first error.
+    What fails returns the negative error number, which littlefs takes in good order; or, with `raises`, raises
+    straight through littlefs as the ESP32's partitions do: then a mount is not to be used any more after the first
+    error, and no file of it closed.
     """
 
-    def __init__(self, content, power):
+    def __init__(self, content, power, raises=False):
         """content: bytearray of whole blocks; it is the flash, and outlives this object."""
         self.content = content
         self.power = power
+        self._raises = raises
+        self.dead = False
         self.read_only = False
         self.programmed = 0
         self.erases = 0
 
     def readblocks(self, block, buffer, offset=0):
-        if self.power.off:
-            return -_EIO
+        if self.power.off or self.dead:
+            return self._fail(_EIO)
         _read(self.content, block * BLOCK_BYTES + offset, buffer, len(buffer))
         return 0
 
@@ -127,7 +131,7 @@ class Flash:
         length = len(buffer) >> part
         self.programmed += length
         _program(self.content, block * BLOCK_BYTES + offset, buffer, length)
-        return 0 if part == WHOLE else -_EIO
+        return 0 if part == WHOLE else self._fail(_EIO)
 
     def ioctl(self, operation, argument):
         if operation == 4:
@@ -141,14 +145,21 @@ class Flash:
             return part
         self.erases += 1
         _erase(self.content, argument * BLOCK_BYTES, BLOCK_BYTES >> part)
-        return 0 if part == WHOLE else -_EIO
+        return 0 if part == WHOLE else self._fail(_EIO)
+
+    def _fail(self, number):
+        if self._raises and not self.dead:
+            raise OSError(number)
+        return -number
 
     def _begin(self):
         """How much of an operation happens; an error number where none of it does."""
+        if self.dead:
+            return -_EIO
         if self.read_only:
-            return -_EROFS
+            return self._fail(_EROFS)
         part = self.power.spend()
-        return -_EIO if part == NONE else part
+        return self._fail(_EIO) if part == NONE else part
 
 
 class NVS(esp32.NVS):

@@ -17,6 +17,8 @@ import sys
 import time
 from struct import pack
 
+from micropython import const
+
 BOARD = "Tallystick virtual board (simulator)"
 STATUS_RESET = 64
 STATUS_DEEPSLEEP = 65
@@ -27,11 +29,11 @@ WDT_RESET = 3
 DEEPSLEEP_RESET = 4
 SOFT_RESET = 5
 
-_YEAR_2000 = 946684800
-_WORLD = "../world.json"
-_RESET = "../reset.json"
-_ID = "../unique_id"
-_MEMORY_BYTES = 2048
+_YEAR_2000 = const(946684800)
+_WORLD = const("../world.json")
+_RESET = const("../reset.json")
+_ID = const("../unique_id")
+_MEMORY_BYTES = const(2048)
 
 
 def world():

@@ -8,25 +8,21 @@ Rules
 * A station that was never told a network finds the host's: so a board runs without a `wifi` setting.
 """
 
-from machine import unique_id, world
+from machine import world
+from micropython import const
 
 STA_IF = 0
-AP_IF = 1
 STAT_IDLE = 1000
-STAT_CONNECTING = 1001
 STAT_GOT_IP = 1010
 STAT_NO_AP_FOUND = 201
 STAT_WRONG_PASSWORD = 202
 
-_NOT_STARTED = (0x3002, "Wifi Not Started")
+_NOT_STARTED = const((0x3002, "Wifi Not Started"))
 
 
-class WLAN:
-    def __init__(self, interface=STA_IF):
-        if interface != STA_IF:
-            raise ValueError("the virtual board is no access point")
-        self._active = False
-        self._password = None
+class _Station:
+    _active = False
+    _password = None
 
     def active(self, on=None):
         if on is not None:
@@ -54,12 +50,12 @@ class WLAN:
     def isconnected(self):
         return self.status() == STAT_GOT_IP
 
-    def ifconfig(self):
-        up = self.isconnected()
-        address = "127.0.0.1" if up else "0.0.0.0"
-        return address, "255.0.0.0" if up else "0.0.0.0", address, address
 
-    def config(self, name):
-        if name == "mac":
-            return unique_id()
-        raise ValueError("unknown config param")
+_station = _Station()
+
+
+def WLAN(interface=STA_IF):
+    """The station: there is one, as in the chip."""
+    if interface != STA_IF:
+        raise ValueError("the virtual board is no access point")
+    return _station

@@ -8,28 +8,30 @@ chip     temperature of the first thermal zone or hwmon sensor that can be read;
 
 import os
 
-_SOURCES = ("/sys/class/thermal", "/sys/class/hwmon")
 
-
-def _first_line(path):
-    with open(path) as file:
-        return file.readline().strip()
+def _line(path, start=""):
+    """The first line of a file that starts like this, None where there is none."""
+    try:
+        with open(path) as file:
+            for line in file:
+                if line.startswith(start):
+                    return line
+    except (OSError, ValueError):
+        pass
+    return None
 
 
 def _find():
-    for folder in _SOURCES:
+    """Where the computer tells a temperature, None where it does not."""
+    for folder, leaf in (("/sys/class/thermal", "/temp"), ("/sys/class/hwmon", "/temp1_input")):
         try:
             names = sorted(os.listdir(folder))
         except OSError:
             continue
         for name in names:
-            for leaf in ("temp", "temp1_input"):
-                path = "%s/%s/%s" % (folder, name, leaf)
-                try:
-                    int(_first_line(path))
-                    return path
-                except (OSError, ValueError):
-                    continue
+            path = folder + "/" + name + leaf
+            if (_line(path) or "").strip().isdigit():
+                return path
     return None
 
 
@@ -40,29 +42,16 @@ class Sensor:
         self._path = _find()
 
     def read(self):
-        return self._load(), self._memory(), self._chip()
-
-    def _load(self):
         try:
-            whole, _, part = _first_line("/proc/loadavg").split()[0].partition(".")
-            return int(whole) * 100 + int(part)
-        except (OSError, ValueError, IndexError):
-            return None
-
-    def _memory(self):
+            load = int(_line("/proc/loadavg").split()[0].replace(".", ""))
+        except (AttributeError, ValueError):
+            load = None
         try:
-            with open("/proc/meminfo") as file:
-                for line in file:
-                    if line.startswith("MemAvailable:"):
-                        return int(line.split()[1]) * 1024 // 1000000
-        except (OSError, ValueError, IndexError):
-            pass
-        return None
-
-    def _chip(self):
-        if self._path is None:
-            return None
+            memory = int(_line("/proc/meminfo", "MemAvailable:").split()[1]) * 1024 // 1000000
+        except (AttributeError, ValueError):
+            memory = None
         try:
-            return int(_first_line(self._path)) // 100
-        except (OSError, ValueError):
-            return None
+            chip = int(_line(self._path)) // 100
+        except (TypeError, ValueError):
+            chip = None
+        return load, memory, chip

@@ -2,7 +2,8 @@
 
 import json
 
-from tally import hal, link, mqtt
+import tally
+from tally import connect, hal, link
 
 
 class Settings:
@@ -24,7 +25,8 @@ def away(*arguments):
     raise OSError(111)
 
 
-mqtt.dial = away
+connect.dial = away
+tally.unload = lambda *names: None  # the module that was changed stays
 one = link.Link(Settings(), None, "00" * 8, None, lambda text: None)
 while len(tries) < 13:
     one.poll()

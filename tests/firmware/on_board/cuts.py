@@ -6,6 +6,7 @@ A RAM disk counts writes and erases. Operation n writes half of the page, and no
 
 import os
 
+from tally import hal
 from tally.journal import Journal
 
 BLOCK = 4096
@@ -67,6 +68,7 @@ def record(seq):
 def life(data, left):
     """Append records until the power goes; how many were taken, and how many operations it took."""
     disk = Disk(data, left)
+    hal._failed.clear()
     taken = 0
     try:
         os.mount(os.VfsLfs2(disk), "/lfs")
@@ -83,6 +85,7 @@ def life(data, left):
 
 
 def check(data, taken):
+    hal._failed.clear()
     os.mount(os.VfsLfs2(Disk(data, -1)), "/lfs")
     journal = Journal("/lfs/journal")
     kept = 0 if journal.last is None else journal.last + 1
@@ -90,7 +93,7 @@ def check(data, taken):
     # and it goes on: behind what is there, a new record is found again
     journal.append(kept, record(kept))
     good = good and journal.read(kept) == record(kept)
-    journal._close()
+    journal.close()
     os.umount("/lfs")
     return kept, good
 

@@ -2,10 +2,10 @@
 
 import sys
 
-from tally import cbor
+from tally import cbor, decode
 
 for line in sys.stdin:
     try:
-        print(repr(cbor.decode(bytes.fromhex(line.strip()))))
+        print(repr(decode.decode(bytes.fromhex(line.strip()))))
     except cbor.CborError:
         print("refused")

@@ -2,7 +2,8 @@
 
     micropython faults.py PATHS SEED STRIDE
 
-In each scenario every STRIDE-th operation fails once, whole or torn, and the board lives on. Then the single faults:
+In each scenario every STRIDE-th operation fails once, whole or torn, and the board lives on; once more with a flash
+that raises straight through littlefs, as an ESP32's. Then the single faults:
 flash or non-volatile storage that cannot be written, a full flash, lost files, lost heads. Prints the same lines as
 `power_cuts.py`. As STATE: good | stuck (signs nothing any more) | silent (a fault that should have been reported was
 not) | signed (it signed where it must not) | the name of an exception that is no report but a crash.
@@ -14,7 +15,7 @@ sys.path[1:1] = sys.argv[1].split(":")
 
 import os
 
-from flash import HALF, NONE, NVS, Power, blank
+from flash import BLOCK_BYTES, HALF, NONE, NVS, Power, blank
 from life import BLOCKS, KEY, MOUNT, Life, listed, say
 from scenarios import LONG, events, filled, heard_upto, lived, prepared, start
 from tally import hal
@@ -25,30 +26,50 @@ WORK = blank(BLOCKS)
 TRIES = 4  # the agent tries again for ever
 
 
-def born(place, power, gateway):
-    """A life; a board that could not come up is started again."""
-    for _ in range(TRIES):
-        try:
-            return Life(place, gateway, 1, power)
-        except OSError:
-            power.off = False
-    return None
+class Board:
+    """A board that goes on through the faults of its flash as the agent does: what leaves the file system in doubt ends
+    in a reset, in which nothing is closed. life: None if it does not come up. reported: whether it said anything."""
 
+    def __init__(self, place, gateway, power, raises):
+        self._arguments = (place, gateway, 1, power, False, raises)
+        self._power = power
+        self.reported = False
+        self.read_only = False
+        self._start()
 
-def tried(life, step):
-    """One step, again after each error that the agent reports; whether there was one."""
-    reported = False
-    for _ in range(TRIES):
-        try:
-            step(life)
-            break
-        except OSError:
-            reported = True
+    def _start(self):
+        self.life = None
+        for _ in range(TRIES):
+            self._power.off = False
             try:
-                life.chain.drop_acknowledged()
+                self.life = Life(*self._arguments)
+                self.life.flash.read_only = self.read_only
+                return
             except OSError:
-                pass  # as the agent does: it was reported already
-    return reported
+                self.reported = True
+
+    def reset(self):
+        self.life.end()
+        self._start()
+
+    def do(self, *steps):
+        """The steps, each again after an error that was reported."""
+        for step in steps:
+            for _ in range(TRIES):
+                if self.life is None:
+                    return
+                try:
+                    step(self.life)
+                    break
+                except hal.FlashFault:
+                    self.reported = True
+                    self.reset()
+                except OSError:
+                    self.reported = True
+                    try:
+                        self.life.chain.drop_acknowledged()
+                    except OSError:
+                        pass  # as the agent does: it was reported already
 
 
 def finish(name, store, n, torn, place, gateway, known, state, go_on=Life.go_on_unheard):
@@ -64,56 +85,63 @@ def finish(name, store, n, torn, place, gateway, known, state, go_on=Life.go_on_
     say("cut", name, store, n, torn, 0, state, kept, upto, *lists)
 
 
-def disturbed(place, gateway, steps, power):
+def disturbed(place, gateway, steps, power, raises=False):
     """A life in which an operation fails; its state."""
-    life = born(place, power, gateway)
-    if life is None:
-        return "stuck"
+    board = Board(place, gateway, power, raises)
     state = "good"
     try:
-        for step in steps + (events(2),):
-            tried(life, step)
+        board.do(*steps, events(2))
     except Halted:
         state = "stuck"
     except Exception as error:
         state = type(error).__name__
-    life.end()
+    if board.life is None:
+        return "stuck"
+    board.life.end()
     return state
 
 
-def one_operation(name, scenario):
-    """Each operation fails once."""
+def one_operation(name, scenario, raises):
+    """Each operation fails once. raises: as an ESP32's partition fails, straight through littlefs."""
     power = Power()
     place, gateway, steps = scenario
     disturbed(place.copy(WORK), gateway.copy(), steps, power)
-    say("scenario", name, power.operations, listed(gateway.heard))
-    for n in range(1 + SEED % STRIDE, power.operations + 1, STRIDE):
+    if not raises:
+        say("scenario", name, power.operations, listed(gateway.heard))
+    for n in range(1 + (SEED + raises) % STRIDE, power.operations + 1, STRIDE):
         for torn in (HALF, NONE):
             place, gateway = scenario[0].copy(WORK), scenario[1].copy()
             known = len(gateway.heard)
-            state = disturbed(place, gateway, steps, Power(n, torn, True))
+            state = disturbed(place, gateway, steps, Power(n, torn, True), raises)
             word = "torn" if torn == HALF else "clean"
-            finish(name, "fault", n, word, place, gateway, known, state)
+            store = "raised" if raises else "fault"
+            finish(name, store, n, word, place, gateway, known, state)
 
 
-# --- faults that stay: each takes a life, and gives back whether the board reported it
+# --- faults that stay: each takes a board, and gives back whether the board reported it
 
 
-def not_written(what):
-    """Flash or non-volatile storage refuses every write for a while."""
-
-    def fault(life):
-        getattr(life, what).read_only = True
-        reported = tried(life, events(1))
-        getattr(life, what).read_only = False
-        return reported
-
-    return fault
+def read_only_flash(board):
+    """The flash refuses every write for a while, over resets, too."""
+    board.reported = False
+    board.read_only = board.life.flash.read_only = True
+    board.do(events(1))
+    board.read_only = board.life.flash.read_only = False
+    return board.reported
 
 
-def full(life):
+def read_only_store(board):
+    """Non-volatile storage does."""
+    board.reported = False
+    board.life.store.read_only = True
+    board.do(events(1))
+    board.life.store.read_only = False
+    return board.reported
+
+
+def full(board):
     """Somebody else's file takes all the space, and goes away again."""
-    reported = False
+    board.reported = False
     path = MOUNT + "/ballast"
     try:
         with open(path, "wb") as file:
@@ -123,42 +151,62 @@ def full(life):
     except OSError:
         pass
     for _ in range(8):
-        reported = tried(life, events(3)) or reported
+        board.do(events(3))
     os.remove(path)
-    return reported
+    return board.reported
 
 
-def refused_and_taken(life):
+def refused_and_taken(board):
     """Each record is refused once, also where a segment begins; then the segments fill, and leave."""
     reported = True
     for _ in range(12):
-        reported = not_written("flash")(life) and reported
-        events(1)(life)
+        reported = read_only_flash(board) and reported
+        board.do(events(1))
     for _ in range(70):
-        life.event(LONG)
+        board.life.event(LONG)
     return reported
 
 
-def room_is_made(life):
+def room_is_made(board):
     """On a full flash whose records are safe elsewhere nothing is to be reported: they leave."""
-    return not full(life)
+    return not full(board)
 
 
-def lasting(name, fault, *before):
+def lasting(name, fault, raises, *before):
     """silent: nothing was reported although the fault kept records away."""
     place, gateway = lived(start, events(12), *before)
     known = len(gateway.heard)
     say("scenario", name, 0, listed(gateway.heard))
-    life = Life(place, gateway, 1)
-    life.begin()
+    board = Board(place, gateway, Power(), raises)
+    board.life.begin()
     try:
-        state = "good" if fault(life) else "silent"
+        state = "good" if fault(board) else "silent"
         if state == "good":
-            events(4)(life)
+            board.do(events(4))
     except Exception as error:
         state = type(error).__name__
-    life.end()
+    board.life.end()
     finish(name, "fault", 0, "clean", place, gateway, known, state)
+
+
+def corrupted(place):
+    """Every block but the two of the root is written over: the file system is there, and its files are not."""
+    for i in range(2 * BLOCK_BYTES, len(place.content), 64):
+        place.content[i] ^= 0x5A
+
+
+def damaged():
+    """A start on a damaged file system, until somebody formats it: a fault that is told, nothing that is signed."""
+    place, gateway = lived(start, events(25), heard_upto(0.7))
+    known = len(gateway.heard)
+    say("scenario", "damaged_file_system", 0, listed(gateway.heard))
+    corrupted(place)
+    board = Board(place, gateway, Power(), False)
+    state = "good" if board.life is None and board.reported else "silent"
+    if board.life is not None:
+        board.life.end()
+    place.format()
+    finish("damaged_file_system", "loss", 0, "clean", place, gateway, known, state, Life.go_on)
 
 
 # --- losses between two lives
@@ -224,12 +272,15 @@ def loss(name, lose, headless, *before):
 def main():
     say("key", KEY.public.hex())
     for name, scenario in prepared(SEED):
-        one_operation(name, scenario)
-    lasting("read_only_flash", not_written("flash"))
-    lasting("read_only_flash_at_rotation", refused_and_taken, filled(1))
-    lasting("read_only_store", not_written("store"))
-    lasting("full_flash", full)
-    lasting("full_flash_acknowledged", room_is_made, filled(2), heard_upto(1))
+        one_operation(name, scenario, False)
+        one_operation(name, scenario, True)
+    lasting("read_only_flash", read_only_flash, False)
+    lasting("read_only_flash_raised", read_only_flash, True)
+    lasting("read_only_flash_at_rotation", refused_and_taken, False, filled(1))
+    lasting("read_only_store", read_only_store, False)
+    damaged()
+    lasting("full_flash", full, False)
+    lasting("full_flash_acknowledged", room_is_made, False, filled(2), heard_upto(1))
     some = (start, events(20), heard_upto(0.6))
     loss("newer_slot", lose_newer, False, *some)
     loss("older_slot", lose_older, False, *some)

@@ -11,7 +11,7 @@ from tally.head import Head
 from tally.journal import SEGMENT_BYTES, Journal
 
 store = hal.nvs()
-key = birth.make(store, hal.Radio())
+key = birth.make(store)
 print("key", key.public.hex())
 chain = Chain(store, key, Head(store), Journal(), 3 * SEGMENT_BYTES)
 chain.begin()

@@ -11,7 +11,7 @@ from tally.head import Head
 from tally.journal import Journal
 
 store = hal.nvs()
-key = keys.load(store) or birth.make(store, hal.Radio())
+key = keys.load(store) or birth.make(store)
 chain = Chain(store, key, Head(store), Journal(), 1 << 20)
 if chain.head.next is None and sys.argv[-1] != "once":
     chain.begin()

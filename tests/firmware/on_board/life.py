@@ -10,6 +10,7 @@ import os
 import sys
 from hashlib import sha256
 
+import tally
 import vfs
 from flash import NVS, Flash, Power, blank
 from tally import ed25519, hal, keys, opening, record
@@ -23,7 +24,12 @@ TIME = 1790000000
 CODE = 99  # an event that means nothing
 GATEWAY = b"gateway1"
 MOUNT = "/flash"
+GRAVE = []
+HEADER_BYTES = 34  # of a draft, before its payload
 
+tally.unload = lambda *names: (
+    None
+)  # compiled for each life anew, from source, it would take the time of the cuts
 # what is kept for all lives must not scatter over the whole heap: a flash needs one large piece
 gc.threshold(1 << 24)
 
@@ -41,11 +47,11 @@ class Key(keys.Key):
         self.records = []  # (message, id), each once, in the order of their first signature
         self._numbers = {}
 
-    def sign(self, typ, payload):
-        payload = bytes(payload)
+    def seal(self, draft, typ):
+        payload = bytes(memoryview(draft.data)[: draft.at])[HEADER_BYTES:]
         signed = self._signed.get(payload)
         if signed is None:
-            data, identity = super().sign(typ, payload)
+            data, identity = super().seal(draft, typ)
             signed = self._signed[payload] = (bytes(data), identity)
             self._numbers[signed[0]] = len(self.records)
             self.records.append(signed)
@@ -120,10 +126,13 @@ class Told:
 class Life:
     """From a start to a cut. Raises OSError where the power goes."""
 
-    def __init__(self, place, gateway, number, power=None, eager=False):
-        """number: of the life; it stands in every event, so that a seq signed again is another record."""
+    def __init__(self, place, gateway, number, power=None, eager=False, raises=False):
+        """number: of the life; it stands in every event, so that a seq signed again is another record. raises: the
+        flash fails as an ESP32's does."""
+        hal._failed.clear()
         self.power = power or Power()
-        self.flash = Flash(place.content, self.power)
+        self.flash = Flash(place.content, self.power, raises)
+        self._raises = raises
         self.store = NVS(place.partition, self.power, eager)
         self.gateway = gateway
         self._number = number
@@ -138,13 +147,11 @@ class Life:
         self._cursor = self.chain.upto + 1
 
     def end(self):
-        """The power is gone, or the board is reset."""
+        """The power is gone, or the board is reset: nothing is closed, and nothing reaches the flash any more."""
         self.power.off = True
-        if self.chain is not None:
-            try:
-                self.chain.journal._close()
-            except OSError:
-                pass  # nothing of it reaches the flash; left open, the collector would complain of it
+        self.flash.dead = True
+        if self._raises:  # what is collected would be closed, and this file system may not be used
+            GRAVE.append((self.chain, list(hal._failed)))
         os.chdir("/")
         vfs.umount(MOUNT)
 
@@ -158,8 +165,7 @@ class Life:
     def begin(self):
         """The first records of a start."""
         chain = self.chain
-        if chain.head.adopted:
-            self._sign(record.event, record.ADOPTED, (chain.head.next - 1,) + chain.head.adopted)
+        chain.name_adopted(TIME)
         channels = [("temperature", "Cel", -2)]
         facts = ("1.0", bytes(16), 0, None, channels, 1000, None, None)
         self._sign(opening.opened, self._number, *facts)

@@ -2,7 +2,7 @@
 
 import sys
 
-from tally import birth, cbor, cose, ed25519, keys, opening, record
+from tally import birth, cose, ed25519, keys, opening, record
 
 
 class Fixed(keys.Key):
@@ -19,34 +19,35 @@ milestone = [b"ledger!!", bytes(range(32))]
 channels = (("temperature", "Cel", -2), ("humidity", "%RH", -1))
 
 
-def show(name, payload):
-    message, identity = key.sign(cose.RECORD, cbor.encode(payload))
+draft = cose.draft()
+
+
+def show(name, build, *arguments):
+    build(draft, head, *arguments)
+    size = cose.size(draft)
+    message, identity = key.seal(draft, cose.RECORD)
     print(name, bytes(message).hex(), identity.hex())
+    if len(message) != size:
+        print("another size", size)
 
 
 print("key", key.public.hex(), "-")
 for count in (1, 10, 60):
     first = [2150 + i * 7 % 20 for i in range(count)]
     second = [487 + i * 5 % 24 for i in range(count)]
-    show(
-        "readings%d" % count, record.readings(head, 99000, 10 if count > 1 else 0, [first, second])
-    )
-show(
-    "uneven", record.readings(head, 99000, [1, 300, 2], [[1, None, -5, -5], [None, None, None, 7]])
-)
+    interval = 10 if count > 1 else 0
+    show("readings%d" % count, record.readings, 99000, interval, [first, second])
+uneven = [[1, None, -5, -5], [None, None, None, 7]]
+show("uneven", record.readings, 99000, [1, 300, 2], uneven)
 wide = [-(1 << 62), (1 << 62) - 1]
-show("wide", record.readings(head, 99000, 1, [wide]))
-show(
-    "open",
-    opening.opened(
-        head, 3, "0.1.0", bytes(16), 2, bytes(16), channels, 1000, milestone, checkpoint
-    ),
-)
-show("beacon", record.beacon(head, milestone, checkpoint, bytes(16), 17))
-show("empty_beacon", record.beacon(head, None, None, None, 0))
-show("clock", record.event(head, record.CLOCK, (17, 1790000000, 5)))
+show("wide", record.readings, 99000, 1, [wide])
+facts = (3, "0.1.0", bytes(16), 2, bytes(16), channels, 1000, milestone, checkpoint)
+show("open", opening.opened, *facts)
+show("beacon", record.beacon, milestone, checkpoint, bytes(16), 17)
+show("empty_beacon", record.beacon, None, None, None, 0)
+show("clock", record.event, record.CLOCK, (17, 1790000000, 5))
 try:
-    record.column([-(1 << 63), 1 << 62])
+    record.column(draft, [-(1 << 63), 1 << 62])
     print("overflow accepted -")
 except record.RecordError:
     print("overflow refused -")

@@ -6,12 +6,14 @@ Prints `life N STATE LIST`: STATE is old or new, LIST the records of that board 
 import os
 
 import flash
+import tally
 import vfs
 from tally import birth, hal, opening, record
 from tally import board as board_module
 from tally.chain import Halted
 
 BLOCKS = 48
+tally.unload = lambda *names: None  # compiled anew each time, it would take the time of the cuts
 hal.sleep_ms = lambda ms: None
 TORN = (flash.HALF, flash.NONE)
 
@@ -50,6 +52,7 @@ def opened(board):
 
 class Life:
     def __init__(self, content, partition, power, eager):
+        hal._failed.clear()
         self.power = power
         self.flash = flash.Flash(content, power)
         vfs.mount(vfs.VfsLfs2(self.flash), "/flash")
@@ -65,6 +68,7 @@ class Life:
         os.chdir("/")
         vfs.umount("/flash")
         self.power.off = True
+        self.flash.dead = True  # a file that is collected later is closed, and reaches nothing
 
 
 def records(board):
@@ -89,9 +93,13 @@ from tally import rotation
 rotation.birth.draw = lambda radio: bytearray(drawn)
 
 
+cells = bytearray(content)
+
+
 def life(n, torn, eager):
     """Whether the power was cut."""
-    cells, entries = bytearray(content), dict(partition)
+    cells[:] = content
+    entries = dict(partition)
     power = flash.Power(n, torn)
     one = None
     try:

@@ -38,7 +38,7 @@ def filled(segments):
     def step(life):
         start(life)
         journal = life.chain.journal
-        while journal.size() < segments * SEGMENT_BYTES or journal._size < SEGMENT_BYTES - 1700:
+        while journal.size() < segments * SEGMENT_BYTES or journal.length < SEGMENT_BYTES - 1700:
             life.event(LONG)
 
     return step

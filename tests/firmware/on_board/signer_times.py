@@ -123,7 +123,7 @@ def watched(function):
     return call
 
 
-for name in ("_double", "_add", "_encode", "sha512"):
+for name in ("double", "add", "encode", "sha512"):
     setattr(ed25519, name, watched(getattr(ed25519, name)))
 gc.collect()
 peak = start = gc.mem_alloc()

@@ -43,25 +43,25 @@ network.WLAN = lambda interface: station
 facts = {}
 settings = Settings(net="wifi", wifi_ssid="site", wifi_password="secret", lan_args={})
 wifi = uplink.uplink(settings)
-facts["wifi"] = [wifi.up() for _ in range(16)]
+facts["wifi"] = [wifi.up(failures) for failures in range(16)]
 facts["switched"] = station.switched
 station.why = network.STAT_WRONG_PASSWORD
-facts["refused"] = wifi.up()
+facts["refused"] = wifi.up(0)
 station.up = True
-facts["back"] = wifi.up()
+facts["back"] = wifi.up(0)
 settings["net"] = "lan"
 try:
-    facts["no lan"] = uplink.uplink(settings).up()
+    facts["no lan"] = uplink.uplink(settings).up(0)
 except OSError as error:
     facts["no lan"] = str(error)
 network.LAN = Port
 network.PHY_LAN8720 = 7
 settings["lan_args"] = {"mdc": 23, "phy_type": "PHY_LAN8720", "phy_addr": 1}
 lan = uplink.uplink(settings)
-facts["lan"] = [lan.up()]
-lan._port.up = True
-facts["lan"].append(lan.up())
+facts["lan"] = [lan.up(0)]
+lan.port.up = True
+facts["lan"].append(lan.up(0))
 facts["lan_args"] = given
 settings["net"] = "none"
-facts["none"] = uplink.uplink(settings).up()
+facts["none"] = uplink.uplink(settings).up(0)
 print(json.dumps(facts))

@@ -1,6 +1,8 @@
 """The house's vectors on the board: rebuild what it would sign, read what it is told, refuse the rest.
 
-    micropython vectors.py FOLDER-WITH-tally FOLDER-WITH-vectors
+    micropython vectors.py PATHS FOLDER-WITH-vectors
+
+PATHS: the agent and the simulated chip, separated by colons.
 
 Prints `name count` for what passed, and `FAIL what` for each case that did not.
 """
@@ -9,12 +11,24 @@ import gc
 import json
 import sys
 
-sys.path.insert(0, sys.argv[1])
+sys.path[1:1] = sys.argv[1].split(":")
 
-from hashlib import sha256
+from tally import (
+    cbor,
+    cose,
+    decode,
+    ed25519,
+    envelope,
+    grant,
+    keys,
+    message,
+    opening,
+    record,
+    trust,
+)
 
-from tally import cbor, cose, ed25519, grant, message, opening, record
-
+# as numbers: in the compiled agent they have no names any more
+RECORD, ACKNOWLEDGEMENT, GRANT = 65000, 65002, 65005
 DEVICE_KIND = {"open": 0, "readings": 1, "beacon": 2, "event": 3, "rotate": 4}
 
 
@@ -47,8 +61,8 @@ def absolute(column):
     return out
 
 
-def payload_of(case):
-    """The payload as the board's own builders make it."""
+def build(out, case):
+    """The payload as the board's own builders write it."""
     head = (case["seq"], bytes.fromhex(case["prev"]), case["time"])
     fields = plain(case["fields"])
     kind = case["kind"]
@@ -56,6 +70,7 @@ def payload_of(case):
         boots, version, digest, clock, fingerprint, table, tick, milestone, checkpoint = fields
         channels = [(name.decode(), unit.decode(), exponent) for name, unit, exponent in table]
         return opening.opened(
+            out,
             head,
             boots,
             version.decode(),
@@ -68,27 +83,31 @@ def payload_of(case):
             checkpoint,
         )
     if kind == "readings":
-        return record.readings(head, fields[0], fields[1], [absolute(one) for one in fields[2:]])
+        columns = [absolute(one) for one in fields[2:]]
+        return record.readings(out, head, fields[0], fields[1], columns)
     if kind == "beacon":
-        return record.beacon(head, *fields)
+        return record.beacon(out, head, *fields)
     if kind == "event":
-        return record.event(head, fields[0], fields[1:])
-    return head + (DEVICE_KIND[kind],) + tuple(fields)
+        return record.event(out, head, fields[0], fields[1:])
+    record.begin(out, head, DEVICE_KIND[kind], len(fields))
+    for item in fields:
+        out.put(item)
+    return None
 
 
 def records():
     """Each record of an Ed25519 key, from seed and fields to the same bytes and id."""
     count = 0
+    draft = cose.draft()
     for case in cases("record"):
         wanted = bytes.fromhex(case["bytes"])
         if wanted[5:6] != b"\x32":  # alg -19; a P-256 key lives in a SIM
             continue
         seed = bytes.fromhex(case["seed"])
-        kid = cose.kid(ed25519.public(seed))
-        payload = cbor.encode(payload_of(case))
-        signed = cose.to_be_signed(kid, cose.RECORD, payload)
-        made = cose.message(kid, cose.RECORD, payload, ed25519.sign(seed, bytes(signed)))
-        if bytes(made) != wanted or sha256(signed).digest().hex() != case["id"]:
+        key = keys.Key(bytearray(seed + ed25519.public(seed)))
+        build(draft, case)
+        made, identity = key.seal(draft, RECORD)
+        if bytes(made) != wanted or identity.hex() != case["id"]:
             print("FAIL record", case["name"])
         count += 1
     print("records", count)
@@ -102,11 +121,12 @@ def messages():
         key = ed25519.public(bytes.fromhex(case["seed"]))
         fields = plain(case["fields"])
         if case["kind"] == "acknowledgement":
-            told = message.Acknowledgement(raw, key, fields[0])
+            payload = envelope.opened(raw, key, ACKNOWLEDGEMENT)
+            told = message.Acknowledgement(payload, key, fields[0])
             good = (told.upto, told.id, told.missing, told.time) == tuple(fields[1:5])
             good = good and told.nonce == fields[8] and told.milestone == fields[7]
         elif case["kind"] == "grant":
-            granted = grant.Grant(raw, key)
+            granted = grant.Grant(envelope.opened(raw, key, GRANT))
             good = [granted.gateway, granted.serial] == [fields[0], fields[2]]
         else:
             continue
@@ -120,16 +140,17 @@ def is_refused(what, raw, key, device):
     """Does the board refuse these bytes?"""
     try:
         if what == "cbor":
-            cbor.decode(raw)
+            decode.decode(raw)
         elif what == "ed25519 key":
             return not ed25519.verify(raw, b"", bytes(64))
         elif what == "acknowledgement":
-            message.Acknowledgement(raw, key, device)
+            payload = envelope.opened(raw, key, ACKNOWLEDGEMENT)
+            message.Acknowledgement(payload, key, device)
         elif what == "grant":
-            grant.Grant(raw, key)
+            grant.Grant(envelope.opened(raw, key, GRANT))
         else:
             return None  # the board never reads one
-    except (cbor.CborError, message.MessageError):
+    except (cbor.CborError, trust.MessageError):
         return True
     return False
 

@@ -1,0 +1,74 @@
+"""The console's commands that only show something. Loaded with one, and forgotten after it."""
+
+import json
+
+from tally import cose, hal, light, lock, once
+from tally.commands import unhex
+from tally.version import VERSION
+
+
+def info(console, _):
+    board = console.board
+    if board is None:
+        return json.dumps({"state": "fault", "fault": console.fault, "board": hal.board_name()})
+    trust = board.trust
+    facts = {
+        "id": board.device.hex(),
+        "key": board.key.public.hex(),
+        "alg": cose.ED25519,
+        "board": hal.board_name(),
+        "version": VERSION,
+        "digest": board.digest().hex(),
+        "provisioned": trust.owner is not None and board.config.complete(),
+        "owner": trust.owner.hex() if trust.owner else None,
+        "gateway": cose.kid(trust.gateway).hex() if trust.gateway else None,
+        "next": board.chain.head.next,
+        "state": console.agent.state,
+        "locked": lock.locked(),
+    }
+    return json.dumps(facts)
+
+
+def status(console, _):
+    board, agent = console.board, console.agent
+    chain, link = board.chain, agent.link
+    facts = {
+        "state": agent.state,
+        "halted": chain.halted,
+        "next": chain.head.next,
+        "head": chain.head.prev.hex() if chain.head.prev else None,
+        "upto": chain.upto if chain.upto >= 0 else None,
+        "queue": chain.queue(),
+        "first": chain.journal.first,
+        "storage": agent.storage,
+        "sensor": agent.sensor_fault,
+        "light": light.state(agent),
+        "connected": link is not None and link.connected(),
+        "link": link.reason if link else None,
+        "sessions": link.sessions if link else 0,
+        "time": hal.unix_time(),
+        "clock": board.clock.source,
+        "uptime_s": hal.uptime_s(),
+        "boots": board.boots,
+        "free": console.free,
+    }
+    return json.dumps(facts)
+
+
+def challenge(console, rest):
+    from tally import cbor
+
+    key = console.board.key
+    nonce = unhex(rest, 16)
+    payload = [console.board.device, nonce, cose.ED25519, key.public, console.board.chain.head.next]
+    return key.sign(cose.CHALLENGE, cbor.encode(payload))[0].hex()
+
+
+def fingerprint(console, _):
+    digest, salt = console.board.fingerprint()
+    parts = [part.hex() for part in once("identity", "hardware")]
+    return json.dumps({"fingerprint": digest.hex(), "salt": salt.hex(), "parts": parts})
+
+
+def config(console, _):
+    return json.dumps(once("settings", "public", console.board.config))

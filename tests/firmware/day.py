@@ -1,0 +1,99 @@
+"""A day of a board in a small heap: how much of it is free as the records go by.
+
+The heap is the agent's 64 KiB and what the simulated chip takes in it, which is measured: a real chip's drivers are not
+on the heap. Provisioning is not part of the day; it has the heap of an ESP32.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+from firmware import build as firmware_build
+from tests.firmware.bench import GatewayDouble, Signer, VirtualBoard
+from tests.parts import ROOT, Broker, micropython32
+
+SCRIPT = ROOT / "tests" / "firmware" / "on_board" / "day.py"
+ACKNOWLEDGED_EVERY = 16  # records: the emulated board verifies slowly
+DAY_S = 86_400
+RECORDS_A_DAY = 10_000
+AGENT_KIB = 64
+PROVISIONED_KIB = 111
+CHIP = """
+import gc, sys
+sys.path.insert(0, sys.argv[1])
+gc.collect()
+before = gc.mem_alloc()
+import machine, esp32, network, virtual_sensor
+gc.collect()
+print(gc.mem_alloc() - before)
+"""
+
+
+class Gateway(GatewayDouble):
+    """Acknowledges now and then."""
+
+    def acknowledge(self, **changes: Any) -> None:
+        if len(self.records) % ACKNOWLEDGED_EVERY == 0:
+            super().acknowledge(**changes)
+
+
+def chip_bytes() -> int:
+    """What the simulated chip takes of the heap."""
+    rom = firmware_build.build_rom("armv7emdp")
+    with tempfile.TemporaryDirectory() as name:
+        script = Path(name) / "chip.py"
+        script.write_text(CHIP)
+        command = [*micropython32(), "-X", "heapsize=256k", str(script), str(rom)]
+        done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=name)
+    return int(done.stdout)
+
+
+def live(records: int, patience_s: float) -> dict[int, int]:
+    """Provision a 32-bit board over its console, and let it measure until so many records are acknowledged.
+
+    Free bytes after a collection, by the seq that was acknowledged then. Raises AssertionError with what the board said
+    where it does not come that far."""
+    heap = AGENT_KIB * 1024 + chip_bytes()
+    owner, signer = Signer(), Signer()
+    free: dict[int, int] = {}
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        with Broker(folder / "broker") as broker:
+            interval_ms = 1000 * DAY_S // RECORDS_A_DAY
+            with VirtualBoard(folder / "board", bits=32, heap=f"{PROVISIONED_KIB}k") as board:
+                public = board.provision(
+                    owner, signer, broker.port, interval_ms=interval_ms, watchdog_s=0
+                )
+            rom = firmware_build.build_rom("armv7emdp")
+            command = [*micropython32(), "-X", f"heapsize={heap}", str(SCRIPT), str(rom)]
+            with Gateway(broker.port, public, signer) as gateway:
+                gateway.automatic = True
+                process = subprocess.Popen(
+                    command,
+                    cwd=folder / "board" / "flash",
+                    stdin=subprocess.DEVNULL,
+                    stdout=subprocess.PIPE,
+                    stderr=subprocess.STDOUT,
+                    text=True,
+                )
+                said = []
+                deadline = time.monotonic() + patience_s
+                try:
+                    assert process.stdout is not None
+                    for line in process.stdout:
+                        match line.split():
+                            case ["free", seq, count]:
+                                free[int(seq)] = int(count)
+                            case _:
+                                said.append(line)
+                        if max(free, default=0) >= records or time.monotonic() > deadline:
+                            break
+                finally:
+                    process.kill()
+                    process.wait()
+    assert max(free, default=0) >= records, "".join(said[-120:]) + f"{free}"
+    return free
