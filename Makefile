@@ -10,7 +10,7 @@ VENV := .venv/bin
 # Code that is type-checked under its package name: what runs on CPython. Firmware does not.
 CHECKED = $(patsubst %/.,%,$(wildcard .parts/packages/*/. tests/. tools/. bench/. demo/.))
 
-.PHONY: help setup ready demo test mutate tray soak faults test-faults fuzz bridge lint format bench size armv7 clean
+.PHONY: help setup ready native demo test mutate tray soak faults test-faults fuzz bridge lint format bench size armv7 clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/\1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "make %-8s %s\n", $$1, $$2 }'
@@ -27,7 +27,11 @@ ready:
 demo: ready ## one reading from a virtual board to a verdict, with everything real but the board
 	@$(VENV)/python -m demo.walk
 
+native: ready ## the signer in native code for each processor, in build/native; fetches what builds it
+	@$(VENV)/python -m tools.native $(ARGS)
+
 test: ready ## the whole suite; ARGS="tests/gateway -x" for a part of it
+	@$(VENV)/python -m tools.native --quiet
 	@$(VENV)/python -m pytest $(ARGS)
 
 tray: ready ## a tray of twenty virtual boards, two of them sabotaged, provisioned at once

@@ -15,6 +15,7 @@ from tools.parts import (
     micropython64,
     micropython_lib,
     mosquitto,
+    part,
     promtool,
     witness,
 )
@@ -34,4 +35,5 @@ __all__ = [
     "mosquitto",
     "witness",
     "promtool",
+    "part",
 ]

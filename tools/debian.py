@@ -204,6 +204,22 @@ class Suite:
         shutil.rmtree(target, ignore_errors=True)
         building.rename(target)
 
+    def source(self, package: str, folder: Path) -> Path:
+        """Download a package's upstream source into `folder` and return the archive's path."""
+        own = self.root / "etc/sources.list"
+        binary = own.read_text().splitlines()[0]
+        own.write_text(f"{binary}\n{binary.replace('deb ', 'deb-src ', 1)}\n")
+        try:
+            self.apt("apt-get", "update", "-qq", "--error-on=any")
+            self.apt("apt-get", "source", "-qq", "--download-only", package, cwd=folder)
+        finally:
+            own.write_text(f"{binary}\n")
+        archives = sorted(folder.glob("*.orig.tar.*"))
+        if not archives:
+            message = f"no source of {package!r} in {self.name}"
+            raise ArchiveError(message)
+        return archives[0]
+
 
 def loader_argv(root: Path, program: str) -> list[str]:
     """How to run a program of an unpacked folder with the C library of that folder."""

@@ -1,0 +1,2 @@
+/* <errno.h>, as much of it as the headers of MicroPython ask for. */
+

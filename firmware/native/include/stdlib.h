@@ -1,0 +1,3 @@
+/* <stdlib.h>, as much of it as the headers of MicroPython ask for. */
+#include <stddef.h>
+void abort(void);

@@ -1,0 +1,10 @@
+/* <string.h>, as much of it as the headers of MicroPython ask for. */
+#include <stddef.h>
+void *memcpy(void *to, const void *from, size_t size);
+void *memmove(void *to, const void *from, size_t size);
+void *memset(void *to, int value, size_t size);
+int memcmp(const void *one, const void *other, size_t size);
+size_t strlen(const char *text);
+int strcmp(const char *one, const char *other);
+int strncmp(const char *one, const char *other, size_t size);
+char *strchr(const char *text, int character);
