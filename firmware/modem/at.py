@@ -1,0 +1,275 @@
+"""Commands to a modem and their answers (3GPP TS 27.007, V.250), over a serial line that lies.
+
+Rules
+* One command at a time; what it may answer with is named beforehand: the start of its information lines, and what
+  ends it (OK, ERROR, +CME ERROR, +CMS ERROR, or a line of its own). Everything has a deadline.
+* A line that begins like one of `unsolicited` is handed to its listener whenever it comes, unless the command at
+  work has named it. Every other line that nobody asked for is dropped, and counted.
+* Never one command's answer for another's: after a time-out the line is in doubt, and nothing is sent until it is in
+  step again. To get there the echo is switched on and a word is sent that was never sent before: what comes before
+  its echo is old. Echo is off otherwise, and an echo that comes all the same is passed over.
+* A line has at most _LINE bytes; what is longer is dropped up to its end, so that garbage cannot fill the memory.
+
+    at = At(uart, ticks_ms)
+    at.begin()
+    quality = at.ask("+CSQ", "+CSQ:")        # ["17,99"]
+    at.command('+CGDCONT=1,"IP","internet"')
+"""
+
+try:
+    from micropython import const
+except ImportError:  # CPython: the host's tests
+
+    def const(value):
+        return value
+
+
+_LINE = const(1200)  # an APDU of 255 bytes in hex, twice
+_RAW = const(1100)
+_SHORT_MS = const(3000)
+_QUIET_MS = const(300)
+_TRIES = const(4)
+
+
+class AtError(Exception):
+    """The modem said no: args[0] is what it said."""
+
+
+class Silent(Exception):
+    """The modem did not answer in time, or not in step: args[0] is the command."""
+
+
+class At:
+    """A modem's command line. uart: read(n) -> bytes or None, write(bytes), both at once. ticks_ms, ticks_diff: a clock.
+
+    unsolicited: {start of a line: listener(rest of the line)}. A listener that returns (n, receive) gets the n bytes
+    that follow the line as they are: receive(bytes), b"" for more than _RAW. quoted: (start, receive) of a line whose
+    last value is any bytes between quotes; receive gets all behind the start. dropped: lines that nobody asked for.
+    pause(): called while there is nothing to read.
+    """
+
+    def __init__(self, uart, ticks_ms, ticks_diff, pause):
+        self._uart = uart
+        self._ticks = ticks_ms
+        self._diff = ticks_diff
+        self._pause = pause
+        self._buffer = b""
+        self._over = False  # the line at hand is too long: it goes
+        self._newline = False  # a line has ended with CR: a LF right behind it belongs to it
+        self._raw = 0  # bytes still to come as they are
+        self._kept = None
+        self._receive = None
+        self._doubt = True  # whatever was said before this object was there
+        self._prompt = False  # whether ">" is waited for, which no line end follows
+        self._words = 0
+        self.unsolicited = {}
+        self.quoted = None
+        self.dropped = 0
+
+    # -- lines ---------------------------------------------------------------------------------
+
+    def _cut(self):
+        """The next complete line, or None."""
+        buffer = self._buffer
+        if self._newline and buffer:
+            self._newline = False
+            if buffer[:1] == b"\n":
+                buffer = buffer[1:]
+        if self.quoted and not self._over and buffer.startswith(self.quoted[0]):
+            at = buffer.find(b'"\r\n')
+            if at >= 0:
+                self.quoted[1](buffer[len(self.quoted[0]) : at + 1])
+                self._buffer = buffer[at + 3 :]
+                return b""
+            if len(buffer) <= _LINE:
+                self._buffer = buffer
+                return None
+        at = buffer.find(b"\r")
+        lf = buffer.find(b"\n")
+        if at < 0 or 0 <= lf < at:
+            at = lf
+        if at < 0:
+            if self._prompt and buffer.strip() == b">":
+                self._buffer = b""
+                return b">"
+            if len(buffer) > _LINE:
+                self._over = True
+                buffer = b""
+            self._buffer = buffer
+            return None
+        self._newline = buffer[at] == 13
+        line = buffer[:at]
+        self._buffer = buffer[at + 1 :]
+        if self._over:
+            self._over = False
+            self.dropped += 1
+            return b""
+        return line
+
+    def _take_raw(self):
+        if self._newline and self._buffer:
+            self._newline = False
+            if self._buffer[:1] == b"\n":
+                self._buffer = self._buffer[1:]
+        piece = self._buffer[: self._raw]
+        self._buffer = self._buffer[self._raw :]
+        self._raw -= len(piece)
+        if self._kept is not None:
+            self._kept += piece
+        if not self._raw:
+            self._receive(self._kept if self._kept is not None else b"")
+            self._receive = self._kept = None
+
+    def _next(self, began, limit_ms):
+        """The next line as text; None when the time is over."""
+        while True:
+            if self._raw and self._buffer:
+                self._take_raw()
+            if not self._raw:
+                line = self._cut()
+                if line:
+                    try:
+                        text = line.decode().strip()
+                    except (UnicodeError, ValueError):
+                        self.dropped += 1
+                        continue
+                    if text:
+                        return text
+                if line is not None:
+                    continue
+            data = self._uart.read(256)
+            if data:
+                self._buffer += data
+                continue
+            if self._diff(self._ticks(), began) >= limit_ms:
+                return None
+            self._pause()
+
+    def _hear(self, text):
+        """Whether a line was an unsolicited one; its listener then has it."""
+        for start, listener in self.unsolicited.items():
+            if text.startswith(start):
+                wanted = listener(text[len(start) :].strip())
+                if wanted is not None and wanted[0]:
+                    self._raw, self._receive = wanted
+                    self._kept = b"" if wanted[0] <= _RAW else None
+                return True
+        return False
+
+    def poll(self):
+        """Take what has come without being asked for. Only between commands."""
+        self._prompt = False
+        while True:
+            text = self._next(self._ticks(), 0)
+            if text is None:
+                return
+            if not self._hear(text):
+                self.dropped += 1
+
+    # -- commands ------------------------------------------------------------------------------
+
+    def command(self, text, limit_ms=_SHORT_MS, info=None, ends=None, data=None):
+        """Send AT + text and return the information lines: those that begin with `info`, without it.
+
+        info: "" takes every line that is not unsolicited. ends: start of a line that ends the command after its OK, and
+        is returned as the last one; some commands answer OK at once and tell the outcome later. data: bytes to send
+        after the modem's ">". Raises AtError and Silent.
+        """
+        if self._doubt:
+            self.begin()
+        self.poll()
+        return self._run(text, limit_ms, info, ends, data)
+
+    def ask(self, text, info, limit_ms=_SHORT_MS):
+        """The information lines of a command that must have some; AtError where there is none."""
+        lines = self.command(text, limit_ms, info)
+        if not lines:
+            raise AtError("nothing")
+        return lines
+
+    def _run(self, text, limit_ms, info, ends, data):
+        began = self._ticks()
+        found = []
+        accepted = False
+        told = None  # the line of `ends`, which some modems send before OK
+        self._prompt = data is not None
+        self._doubt = True  # until the answer is complete
+        self._uart.write(b"AT" + text.encode() + b"\r")
+        while True:
+            line = self._next(began, limit_ms)
+            if line is None:
+                self._prompt = False
+                raise Silent(text)
+            if line == "AT" + text:
+                continue  # an echo
+            if line == ">" and self._prompt:
+                self._prompt = False
+                self._uart.write(data)
+            elif ends is not None and line.startswith(ends):
+                told = line[len(ends) :].strip()
+                if accepted:
+                    break
+            elif line == "OK" and not accepted and not self._prompt:
+                accepted = True
+                if ends is None or told is not None:
+                    break
+            elif line == "ERROR" or line.startswith(("+CME ERROR", "+CMS ERROR")):
+                self._doubt = False
+                self._prompt = False
+                raise AtError(line)
+            elif info and line.startswith(info):
+                found.append(line[len(info) :].strip())
+            elif self._hear(line):
+                pass
+            elif info == "" and not accepted:
+                found.append(line)
+            else:
+                self.dropped += 1
+        self._doubt = False
+        if told is not None:
+            found.append(told)
+        return found
+
+    def begin(self):
+        """Get in step with a modem in any state. Raises Silent if it does not answer."""
+        self._prompt = False
+        for _ in range(_TRIES):
+            self._raw = 0
+            self._receive = self._kept = None
+            self._words += 1
+            word = "AT#%d" % self._words
+            # the first line ends whatever was begun: half a command, or data that a prompt waits for
+            self._uart.write(b"\x1b\rATE1\r")
+            self._quiet()
+            self._uart.write(word.encode() + b"\r")
+            if not self._until(word) or not self._until("OK", "ERROR", "+CME ERROR"):
+                continue
+            self._uart.write(b"ATE0\r")
+            if self._until("ATE0") and self._until("OK") and self._quiet():
+                self._doubt = False
+                return
+        raise Silent("AT")
+
+    def _quiet(self):
+        """Wait until nothing has come for _QUIET_MS; whether no answer to a command was among what came."""
+        answers = 0
+        for _ in range(50):  # a modem that never stops talking is not one to talk to
+            line = self._next(self._ticks(), _QUIET_MS)
+            if line is None:
+                return not answers
+            answers += line == "OK" or "ERROR" in line
+            if not self._hear(line):
+                self.dropped += 1
+        return False
+
+    def _until(self, *wanted):
+        """Whether a line that begins like one of these comes in time."""
+        began = self._ticks()
+        while True:
+            line = self._next(began, _SHORT_MS)
+            if line is None:
+                return False
+            if line.startswith(wanted):
+                return True
+            if not self._hear(line):
+                self.dropped += 1
