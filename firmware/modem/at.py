@@ -40,7 +40,7 @@ class Silent(Exception):
 
 
 class At:
-    """A modem's command line. uart: read(n) -> bytes or None, write(bytes), both at once. ticks_ms, ticks_diff: a clock.
+    """A modem's command line. uart: read(n) -> bytes or None, write(bytes), both at once. ticks_ms, ticks_diff: clock.
 
     unsolicited: {start of a line: listener(rest of the line)}. A listener that returns (n, receive) gets the n bytes
     that follow the line as they are: receive(bytes), b"" for more than _RAW. quoted: (start, receive) of a line whose

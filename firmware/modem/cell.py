@@ -9,10 +9,10 @@ Rules
 """
 
 from micropython import const
-
-from modem.at import At, AtError, Silent
 from tally import hal
 from tally.stream import Trouble
+
+from modem.at import At, AtError, Silent
 
 _RESTART_EVERY = const(4)
 _KEY_EVERY = const(8)

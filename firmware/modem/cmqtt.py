@@ -11,9 +11,9 @@ Rules
 import errno
 
 from micropython import const
+from tally.stream import Trouble
 
 from modem.at import AtError, Silent
-from tally.stream import Trouble
 
 _CONNECT_MS = const(20000)
 _PUBLISH_S = const(20)
@@ -84,7 +84,9 @@ class Session:
                 continue  # there was nothing
 
     def follow(self, topic):
-        self._at.command("+CMQTTSUB=0,%d,1" % len(topic), 10000, ends="+CMQTTSUB:", data=topic.encode())
+        self._at.command(
+            "+CMQTTSUB=0,%d,1" % len(topic), 10000, ends="+CMQTTSUB:", data=topic.encode()
+        )
 
     def leave(self):
         self._forget()

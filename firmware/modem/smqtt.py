@@ -11,9 +11,9 @@ import errno
 from binascii import hexlify
 
 from micropython import const
+from tally.stream import Trouble
 
 from modem.at import AtError, Silent
-from tally.stream import Trouble
 
 _CONNECT_MS = const(20000)
 _PUBLISH_MS = const(20000)
@@ -41,7 +41,9 @@ class Session:
         if config["broker_tls"]:
             raise Trouble("no broker", "no TLS by this modem: set net_args ppp")
         if at.ask("+CNACT?", "+CNACT:")[0].startswith("0"):
-            at.command('+CNACT=1,"%s"' % (config["modem_args"].get("apn") or ""), 10000, ends="+APP PDP:")
+            at.command(
+                '+CNACT=1,"%s"' % (config["modem_args"].get("apn") or ""), 10000, ends="+APP PDP:"
+            )
         try:
             at.command("+SMDISC", 5000)
         except AtError:

@@ -9,6 +9,7 @@ from pathlib import Path
 from firmware.virtual.modem.port import Port
 from firmware.virtual.modem.sim7000 import Sim7000
 from firmware.virtual.modem.sim7600 import A7670, Sim7600
+from firmware.virtual.modem.sim_card import SimCard
 
 MODELS = {"SIM7000": Sim7000, "SIM7600": Sim7600, "A7670": A7670}
 
@@ -28,13 +29,23 @@ def main() -> int:
         "--register", type=float, default=0.5, metavar="SECONDS", help="until a cell has it"
     )
     parser.add_argument("--seed", type=int, default=0, help="of its bad habits")
+    parser.add_argument(
+        "--card", type=Path, metavar="FILE", help="SIM card with an applet that signs"
+    )
+    parser.add_argument(
+        "--applet", choices=("iot-safe", "iot-safe-der", "signit"), default="iot-safe"
+    )
     arguments = parser.parse_args()
     host, _, number = arguments.broker.rpartition(":")
     if not host or not number.isdigit():
         parser.error(f"{arguments.broker!r} is not HOST:PORT")
     port = Port(arguments.port, arguments.seed)
     modem = MODELS[arguments.model](
-        port, (host, int(number)), on=arguments.on, register_s=arguments.register
+        port,
+        (host, int(number)),
+        on=arguments.on,
+        card=SimCard(arguments.card, arguments.applet) if arguments.card else None,
+        register_s=arguments.register,
     )
     print(f"modem simulator, {modem.model}, on {arguments.port}", flush=True)
     try:

@@ -12,6 +12,7 @@ from collections.abc import Callable
 
 from firmware.virtual.modem.broker import Client, Event
 from firmware.virtual.modem.port import Port
+from firmware.virtual.modem.sim_card import SimCard
 
 IMEI = "004401083550007"  # a type allocation code of test equipment
 ICCID = "8988303000000000007"
@@ -39,11 +40,13 @@ class Modem:
         broker: tuple[str, int],
         *,
         on: bool,
+        card: SimCard | None = None,
         register_s: float = 0.5,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._port = port
         self._broker = broker  # the only address that this network leads to
+        self._card = card
         self._register_s = register_s
         self._clock = clock
         self._pressed_at: float | None = None
@@ -65,6 +68,7 @@ class Modem:
         self._then: Callable[[bytes], None] | None = None
         self._hung = False
         self._commands = 0
+        self._sessions: dict[int, int] = {}  # of AT+CCHO: number, channel of the card
         self._started = time.monotonic()
 
     def _switch(self, *, on: bool) -> None:
@@ -208,6 +212,52 @@ class Modem:
         """Errors in words."""
 
     at_ipr = at_csclk = at_cgauth = at_ctzu = at_clts = at_cmee
+
+    # -- its SIM card --------------------------------------------------------------------------
+
+    def at_csim(self, argument: str) -> list[str] | None:
+        """A command to the card: count of hex digits, digits."""
+        if self._card is None:
+            raise CommandError("ERROR")
+        if argument == "=?":
+            return None
+        data, word = self._card.transmit(self._apdu(fields(argument)))
+        answer = f"{data.hex().upper()}{word:04X}"
+        return [f"+CSIM: {len(answer)},{self._quoted(answer)}"]
+
+    def at_ccho(self, argument: str) -> list[str] | None:
+        """A session with an applet, on models that have it: none of these, unless the mood says so."""
+        if self._card is None or not self._port.moods().get("ccho"):
+            raise CommandError("ERROR")
+        if argument == "=?":
+            return None
+        channel = self._card.select(bytes.fromhex(fields(argument)[0]))
+        if channel is None:
+            raise CommandError("+CME ERROR: not found")
+        self._sessions[channel + 40] = channel
+        return [f"+CCHO: {channel + 40}"]
+
+    def at_cgla(self, argument: str) -> list[str]:
+        """A command in a session; the channel is the modem's business."""
+        session, *rest = fields(argument)
+        if self._card is None or int(session) not in self._sessions:
+            raise CommandError("+CME ERROR: incorrect parameters")
+        apdu = bytearray(self._apdu(rest))
+        apdu[0] |= self._sessions[int(session)]
+        data, word = self._card.transmit(bytes(apdu))
+        answer = f"{data.hex().upper()}{word:04X}"
+        return [f"+CGLA: {len(answer)},{self._quoted(answer)}"]
+
+    def _apdu(self, words: list[str]) -> bytes:
+        if len(words) != 2 or words[0] != str(len(words[1])):
+            raise CommandError("+CME ERROR: incorrect parameters")
+        try:
+            return bytes.fromhex(words[1])
+        except ValueError:
+            raise CommandError("+CME ERROR: incorrect parameters") from None
+
+    def _quoted(self, answer: str) -> str:
+        return answer if self._port.moods().get("bare") else f'"{answer}"'
 
     # -- the network ---------------------------------------------------------------------------
 
