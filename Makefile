@@ -30,9 +30,12 @@ demo: ready ## one reading from a virtual board to a verdict, with everything re
 native: ready ## the signer in native code for each processor, in build/native; fetches what builds it
 	@$(VENV)/python -m tools.native $(ARGS)
 
+# One process a core; the tests of a file stay together. PARALLEL= for one after the other.
+PARALLEL ?= -n auto --maxprocesses 4 --dist loadfile
+
 test: ready ## the whole suite; ARGS="tests/gateway -x" for a part of it
 	@$(VENV)/python -m tools.native --quiet
-	@$(VENV)/python -m pytest $(ARGS)
+	@$(VENV)/python -m pytest $(PARALLEL) $(ARGS)
 
 tray: ready ## a tray of twenty virtual boards, two of them sabotaged, provisioned at once
 	@TALLY_TEST_TRAY=20 $(VENV)/python -m pytest tests/host_tools/test_provision.py -k tray_of_boards -s $(ARGS)

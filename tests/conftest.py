@@ -16,6 +16,12 @@ from tests.browser import Browser
 from tests.parts import Broker
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The longest files begin first, so that no worker is left alone with one of them at the end."""
+    whole = parts.ROOT / "tests" / "whole"
+    items.sort(key=lambda item: not item.path.is_relative_to(whole))
+
+
 @pytest.fixture(scope="session")
 def micropython64() -> list[str]:
     """Argument list that starts MicroPython with 64-bit words."""
