@@ -2,6 +2,7 @@
 
     python firmware/build.py xtensawin          into build/firmware/xtensawin/
     python firmware/build.py x64 armv7emdp      for the two virtual boards
+    python firmware/build.py xtensawin --native into build/firmware/xtensawin-native/, with what `make native` built
 
 Rules
 * Compiled from the source's content: what did not change is taken from build/firmware/cache/.
@@ -42,6 +43,10 @@ UMQTT = "lib/umqtt/simple"
 REPLACED = ("__init__", "set_callback", "set_last_will", "connect", "disconnect", "check_msg")
 NATIVE_MARK = "@micropython.viper"
 CHIP = ("machine", "esp32", "network", "virtual_sensor")
+SIGNER = "tally/ed25519_native"  # of use with the module that it imports, and only then
+MODULES = ROOT / "build" / "native"
+# A module for the smaller ARM runs on the larger; the others are their own.
+MODULE_FOR = {"armv7emdp": "armv7m"}
 SHORTENED = "tally/"  # the arguments of a sensor are settings
 
 
@@ -175,10 +180,22 @@ def compile_into(
     return target
 
 
-def build(architecture: str) -> Path:
-    """Bring build/firmware/<architecture>/ up to date and return it. Raises BuildError."""
+def build(architecture: str, *, native: bool = False) -> Path:
+    """Bring build/firmware/<architecture>/ up to date and return it; with the native signer, <architecture>-native/.
+
+    Raises BuildError.
+    """
     files = {name: (FIRMWARE / name).read_bytes() for name in PLAIN}
-    return compile_into(OUTPUT / architecture, architecture, _agent(), files)
+    sources = _agent()
+    if not native:
+        del sources[SIGNER]
+        return compile_into(OUTPUT / architecture, architecture, sources, files)
+    module = MODULES / MODULE_FOR.get(architecture, architecture) / "_ed25519.mpy"
+    if not module.is_file():
+        message = f"no native signer for {architecture}\nhint: make native"
+        raise BuildError(message)
+    files["lib/_ed25519.mpy"] = module.read_bytes()
+    return compile_into(OUTPUT / f"{architecture}-native", architecture, sources, files)
 
 
 def build_rom(architecture: str) -> Path:
@@ -210,13 +227,14 @@ def digest(folder: Path) -> bytes:
 
 
 def main() -> int:
-    architectures = sys.argv[1:]
+    architectures = [name for name in sys.argv[1:] if name != "--native"]
+    native = "--native" in sys.argv
     if not architectures or any(name.startswith("-") for name in architectures):
         print(__doc__, file=sys.stderr)
         return 2
     for architecture in architectures:
         try:
-            folder = build(architecture)
+            folder = build(architecture, native=native)
         except BuildError as error:
             print(f"error: {error}", file=sys.stderr)
             return 1

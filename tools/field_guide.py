@@ -1,7 +1,7 @@
 """Write the field guide's tables of verdicts and codes from what `tally verify --explain` says.
 
-    python -m tools.field_guide           writes docs/field-guide.md
-    python -m tools.field_guide --check   exit status 1 if it is not up to date
+python -m tools.field_guide           writes docs/field-guide.md
+python -m tools.field_guide --check   exit status 1 if it is not up to date
 """
 
 from __future__ import annotations

@@ -21,6 +21,7 @@ import pytest
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
+from firmware import build as firmware_build
 from tests.parts import ROOT, micropython32, micropython64
 
 FIRMWARE = ROOT / "firmware"
@@ -61,14 +62,16 @@ Case = tuple[str, ...]
 Signer = Callable[[list[Case]], list[str]]
 
 
-def signer(command: list[str], folder: Path, tmp_path: Path, heap: str = HEAP) -> Signer:
+def signer(
+    command: list[str], folder: Path, tmp_path: Path, heap: str = HEAP, backend: str = "ed25519"
+) -> Signer:
     """A function that has MicroPython answer cases, importing `tally` from `folder`."""
 
     def answers(cases: list[Case]) -> list[str]:
         file = tmp_path / "cases"
         file.write_text("".join(" ".join(word or "-" for word in case) + "\n" for case in cases))
         done = subprocess.run(
-            [*command, "-X", f"heapsize={heap}", str(SCRIPT), str(folder), str(file)],
+            [*command, "-X", f"heapsize={heap}", str(SCRIPT), str(folder), str(file), backend],
             capture_output=True,
             text=True,
             check=False,
@@ -96,6 +99,7 @@ def compiled(folder: Path, march: str) -> Path:
 
 # The armhf build reports architecture 8 (`sys.implementation._mpy >> 10`): armv7emdp.
 FORMS = ["source-64", "source-32", "mpy-64", "mpy-32", "native-mpy-64", "native-mpy-32"]
+FORMS += ["module-64", "module-32"]  # the signer that `make native` builds
 
 
 @pytest.fixture(params=FORMS)
@@ -111,6 +115,9 @@ def answers(form: str, tmp_path: Path) -> Signer:
     if form.startswith("source"):
         return signer(command, FIRMWARE, tmp_path)
     native = "x64" if form.endswith("64") else "armv7emdp"
+    if form.startswith("module"):
+        folder = firmware_build.build(native, native=True)
+        return signer(command, folder, tmp_path, backend="ed25519_native")
     march = native if form.startswith("native") else ""
     return signer(command, compiled(tmp_path, march), tmp_path)
 

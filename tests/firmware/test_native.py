@@ -7,6 +7,7 @@ gateway refuses; or it falls back and signs twenty times slower, and nobody has 
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -14,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from firmware import build as firmware_build
 from tests import parts
 from tests.firmware.rv32 import Rv32
 from tools import native
@@ -199,3 +201,35 @@ def test_nothing_is_built_again(monkeypatch: pytest.MonkeyPatch) -> None:
     module("x64")
     monkeypatch.setattr(native, "run", lambda argv, folder: pytest.fail(f"ran {argv[0]}"))
     assert module("x64") == BUILD / "x64" / f"{MODULE}.mpy"
+
+
+def chosen(folder: Path) -> str:
+    """The backend that a board with these files takes, and whether it signs as the RFC says."""
+    code = (
+        f"import sys\nsys.path[:0] = [{str(folder)!r}, {str(folder / 'lib')!r}]\n"
+        "from tally import signer\n"
+        "print(signer.NAME, signer.sign(bytes(32), b'x').hex())"
+    )
+    done = subprocess.run(
+        [*parts.micropython64(), "-X", "heapsize=400k", "-c", code],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (0, "") == (done.returncode, done.stderr)
+    return done.stdout.strip()
+
+
+def test_a_board_takes_it_where_it_answers_right(tmp_path: Path) -> None:
+    """And falls back without a word where the file is missing, another processor's, or none."""
+    module("x64")
+    folder = firmware_build.build("x64", native=True)
+    name, signature = chosen(folder).split()
+    assert name == "ed25519_native"
+    for number, content in enumerate((None, module("rv32imc").read_bytes(), b"M", b"")):
+        copy = tmp_path / str(number)
+        shutil.copytree(folder, copy)
+        (copy / "lib" / "_ed25519.mpy").unlink()
+        if content is not None:
+            (copy / "lib" / "_ed25519.mpy").write_bytes(content)
+        assert chosen(copy) == f"ed25519 {signature}", number

@@ -36,12 +36,13 @@ def on_host(name: str) -> ModuleType:
     """One of the board's modules, in this Python."""
     stub = ModuleType("micropython")
     stub.__dict__["const"] = lambda value: value
-    sys.modules.setdefault("micropython", stub)
+    sys.modules["micropython"] = stub
     sys.path.insert(0, str(FIRMWARE))
     try:
         return importlib.import_module(name)
     finally:
         sys.path.remove(str(FIRMWARE))
+        del sys.modules["micropython"]  # other modules do without it, here
 
 
 at, apdu, signit, p256 = map(on_host, ("modem.at", "modem.apdu", "modem.signit", "modem.p256"))

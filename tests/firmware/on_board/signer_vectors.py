@@ -1,6 +1,6 @@
 """Runs the board's signer over a file of cases, in MicroPython: one answer line for a case line.
 
-    micropython signer_vectors.py FOLDER-WITH-tally CASES
+    micropython signer_vectors.py FOLDER-WITH-tally CASES [BACKEND]
 
     native                        1 where SHA-512 runs as native code, else 0
     hash MESSAGE                  digest
@@ -15,9 +15,12 @@ Arguments and answers are hex strings; "-" stands for none.
 
 import sys
 
-sys.path.insert(0, sys.argv[1])
+sys.path[:0] = [sys.argv[1], sys.argv[1] + "/lib"]
 
-from tally import ed25519, sha512
+from tally import sha512
+
+backend = sys.argv[3] if len(sys.argv) > 3 else "ed25519"
+ed25519 = __import__("tally." + backend, None, None, ("sign",))
 
 
 def same_for_views(seed, message):
