@@ -392,6 +392,16 @@ ERRORS: Final[dict[str, tuple[str, str]]] = {
     "status": ("a status list cannot be used", "10"),
     "json": ("JSON that others could read otherwise", "10"),
     "proof": ("the proof file has another form", "11"),
+    "transaction": (
+        "a transaction of another ledger has another form, or carries another note",
+        "8.1",
+    ),
+    "senml": ("a SenML pack cannot be used; it is derived from records and never evidence", "15"),
+    "tlog": ("a C2SP tlog object cannot be used", "15"),
+    "scitt": ("a SCITT object cannot be used", "15"),
+    "command": ("a command to a board was refused", "6"),
+    "grant": ("a grant was refused", "6"),
+    "session": ("a beacon that proves no fresh session", "6"),
     "policy": ("the policy cannot be used; tally policy check explains it line by line", "12"),
     "topic": ("an MQTT topic that is none of ours", "13"),
 }
