@@ -3,7 +3,8 @@
 The base of what the library parses and gives back. A subclass lists its fields as a frozen dataclass would, and
 behaves like one: it is made from its fields, by position or by name, equal if they are equal, and cannot be changed;
 `replace` gives a copy with other fields. What it does not do is write and compile six methods for each class when it
-is imported, which `tally verify` would wait for longer than for all its signatures (docs/adr/0040).
+is imported, which `tally verify` would wait for longer than for all its signatures (docs/adr/0040). A class that is
+made often gets a constructor of its own, written and compiled then.
 
 >>> class Point(Value):
 ...     x: int
@@ -16,12 +17,14 @@ True
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, Self, dataclass_transform
+from typing import TYPE_CHECKING, Any, ClassVar, Final, NoReturn, Self, dataclass_transform
 
 if TYPE_CHECKING:
     from dataclasses import Field
 
 __all__ = ["Value"]
+
+_OFTEN: Final = 50  # objects of a class, until compiling its constructor pays
 
 
 class _DataclassFields:
@@ -41,6 +44,7 @@ class Value:
     __dataclass_fields__: ClassVar[Any] = _DataclassFields()
     _fields: ClassVar[tuple[str, ...]] = ()
     _defaults: ClassVar[dict[str, Any]] = {}
+    _made: ClassVar[int] = 0
 
     def __init_subclass__(cls) -> None:
         """The fields of `cls`, in the order of its lines."""
@@ -49,6 +53,8 @@ class Value:
             name for name, kind in cls.__annotations__.items() if not kind.startswith("ClassVar")
         )
         cls._defaults = {name: cls.__dict__[name] for name in cls._fields if name in cls.__dict__}
+        if "__init__" not in cls.__dict__:
+            cls.__init__ = Value.__init__  # type: ignore[method-assign] # never a compiled one of its base
 
     def __init__(self, *args: Any, **named: Any) -> None:
         fields, own = self._fields, self.__dict__
@@ -67,6 +73,29 @@ class Value:
             if given:
                 raise TypeError(f"{type(self).__name__} has no field {next(iter(given))}")
         self.__post_init__()
+        self._count()
+
+    @classmethod
+    def _count(cls) -> None:
+        cls._made += 1
+        if cls._made == _OFTEN:
+            cls._compile()
+
+    @classmethod
+    def _compile(cls) -> None:
+        """Give the class an `__init__` with its fields as arguments, as `dataclasses` would have."""
+        defaults = cls._defaults
+        optional = [name in defaults for name in cls._fields]
+        if optional != sorted(optional):
+            return  # a field without default stands behind one that has it
+        taken = [f"{name}=defaults[{name!r}]" if name in defaults else name for name in cls._fields]
+        lines = [f"def __init__(self, {', '.join(taken)}):", " own = self.__dict__"]
+        lines += [f" own[{name!r}] = {name}" for name in cls._fields]
+        if cls.__post_init__ is not Value.__post_init__:
+            lines.append(" self.__post_init__()")
+        scope: dict[str, Any] = {"defaults": defaults}
+        exec("\n".join(lines), scope)  # noqa: S102 # the names of our own fields
+        cls.__init__ = scope["__init__"]  # type: ignore[method-assign]
 
     def __post_init__(self) -> None:
         """Nothing to check."""
