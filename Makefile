@@ -31,7 +31,7 @@ native: ready ## the signer in native code for each processor, in build/native; 
 	@$(VENV)/python -m tools.native $(ARGS)
 
 # One process a core; the tests of a file stay together. PARALLEL= for one after the other.
-PARALLEL ?= -n auto --maxprocesses 4 --dist loadfile
+PARALLEL ?= -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 test: ready ## the whole suite; ARGS="tests/gateway -x" for a part of it
 	@$(VENV)/python -m tools.native --quiet

@@ -16,10 +16,14 @@ from tests.browser import Browser
 from tests.parts import Broker
 
 
+LONGEST_FIRST = ("whole", "firmware", "host_tools", "gateway", "ledger")
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The longest files begin first, so that no worker is left alone with one of them at the end."""
-    whole = parts.ROOT / "tests" / "whole"
-    items.sort(key=lambda item: not item.path.is_relative_to(whole))
+    """The longest rooms begin first, so that no worker is left alone with one of them at the end."""
+    rooms = {name: place for place, name in enumerate(LONGEST_FIRST)}
+    tests = parts.ROOT / "tests"
+    items.sort(key=lambda item: rooms.get(item.path.relative_to(tests).parts[0], len(rooms)))
 
 
 @pytest.fixture(scope="session")
