@@ -15,7 +15,6 @@ from tests import parts
 from tests.browser import Browser
 from tests.parts import Broker
 
-
 LONGEST_FIRST = ("whole", "firmware", "host_tools", "gateway", "ledger")
 
 
