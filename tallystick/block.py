@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from enum import IntEnum
-from functools import cached_property
 from hashlib import sha256
 from typing import Final
 
@@ -17,7 +16,7 @@ from tallystick import cbor, cose, limits
 from tallystick.cose import Signed, Signer, Typ
 from tallystick.errors import FormatError
 from tallystick.fields import is_int, octets, text, uint
-from tallystick.value import Value
+from tallystick.value import Value, computed
 
 __all__ = ["Block", "BlockKind", "block_id", "ledger_id", "parse", "sign", "sign_genesis"]
 
@@ -50,7 +49,7 @@ class Block(Value):
         """The exact bytes."""
         return self.signed.raw
 
-    @cached_property
+    @computed
     def id(self) -> bytes:
         """SHA-256 of the bytes."""
         return block_id(self.raw)

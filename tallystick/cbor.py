@@ -31,6 +31,7 @@ Value: TypeAlias = (
 SIGN1_TAG = 18
 _CBOR2_DEPTH = 64  # above our own limit, so that a little too deep is told apart from malformed
 _SCALARS = frozenset({int, bytes, str, bool, type(None)})
+_NO_INTEGERS = _SCALARS - {int}
 
 
 def _refuse(*_: object) -> NoReturn:
@@ -138,8 +139,9 @@ def _ordered(value: object, depth: int, *, ours: bool) -> Value:
         # the common case by far, and one pass in C: a list without anything nested
         if not ours and set(map(type, value)) <= _SCALARS:
             return list(value)
+        plain = _NO_INTEGERS if ours else _SCALARS
         return [
-            item if type(item) is bytes else _ordered(item, depth + 1, ours=ours) for item in value
+            item if type(item) in plain else _ordered(item, depth + 1, ours=ours) for item in value
         ]
     if isinstance(value, Mapping):  # cbor2 makes what stands inside a tag immutable
         return _ordered_map(value, depth, ours=ours)

@@ -8,7 +8,7 @@ is ever encoded again.
 from __future__ import annotations
 
 from enum import IntEnum
-from functools import cached_property, lru_cache
+from functools import lru_cache
 from hashlib import sha256
 from typing import Final, Protocol
 
@@ -16,7 +16,7 @@ from tallystick import cbor, limits
 from tallystick.errors import FormatError, LimitError, SignatureError
 from tallystick.fields import is_int
 from tallystick.keys import ED25519, ESP256, KID_BYTES, SIGNATURE_BYTES, PublicKey
-from tallystick.value import Value
+from tallystick.value import Value, computed
 
 __all__ = ["Signed", "Signer", "Typ", "parse", "protected_header", "sig_structure", "sign"]
 
@@ -66,12 +66,12 @@ class Signed(Value):
     payload: bytes
     signature: bytes
 
-    @cached_property
+    @computed
     def signed_bytes(self) -> bytes:
         """The Sig_structure: what the signature is over."""
         return sig_structure(self.protected, self.payload)
 
-    @cached_property
+    @computed
     def id(self) -> bytes:
         """SHA-256 of what was signed (32 bytes)."""
         return sha256(self.signed_bytes).digest()

@@ -12,7 +12,6 @@ key)[:4], and a witness's verifier key reads `name+hex key id+base64(04 || publi
 
 from __future__ import annotations
 
-from functools import cached_property
 from hashlib import sha256
 from typing import Final
 
@@ -21,7 +20,7 @@ from tallystick.cose import Signer
 from tallystick.errors import FormatError, SignatureError
 from tallystick.keys import ED25519, SIGNATURE_BYTES, PublicKey
 from tallystick.note import KEY_ID_BYTES, Note, base64_text, one_base64
-from tallystick.value import Value
+from tallystick.value import Value, computed
 
 __all__ = ["WitnessKey", "sign"]
 
@@ -40,7 +39,7 @@ class WitnessKey(Value):
         if not self.name or "+" in self.name or any(c.isspace() for c in self.name):
             raise FormatError("note.key-name", f"{self.name!r} is no key name")
 
-    @cached_property
+    @computed
     def id(self) -> bytes:
         """The four bytes that start this witness's lines."""
         start = self.name.encode() + b"\n" + COSIGNATURE_TYPE

@@ -8,7 +8,6 @@ signature: keys of low order and encodings that are not canonical never become o
 
 from __future__ import annotations
 
-from functools import cached_property
 from hashlib import sha256
 from typing import TYPE_CHECKING, Final
 
@@ -16,7 +15,7 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric import ed25519
 
 from tallystick.errors import FormatError, KeyRefusedError, SignatureError
-from tallystick.value import Value
+from tallystick.value import Value, computed
 
 if TYPE_CHECKING:
     # signing, PEM and P-256 load these where they are used: a verdict on an Ed25519 proof needs none of them
@@ -68,11 +67,11 @@ class PublicKey(Value):
         _ = key._key  # refuses what is no key
         return key
 
-    @cached_property
+    @computed
     def _key(self) -> ed25519.Ed25519PublicKey | ec.EllipticCurvePublicKey:
         return _ed25519(self.raw) if self.alg == ED25519 else _p256(self.raw)
 
-    @cached_property
+    @computed
     def kid(self) -> bytes:
         """The 8 bytes that name this key in headers."""
         return kid(self.raw)

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import binascii
 import re
-from functools import cached_property
 from hashlib import sha256
 from typing import Final
 
@@ -21,7 +20,7 @@ from tallystick import limits
 from tallystick.cose import Signer
 from tallystick.errors import FormatError, KeyUnknownError, LimitError
 from tallystick.keys import ED25519, PublicKey
-from tallystick.value import Value
+from tallystick.value import Value, computed
 
 __all__ = ["Note", "Signature", "VerifierKey", "parse", "sign"]
 
@@ -43,7 +42,7 @@ class VerifierKey(Value):
         if self.key.alg != ED25519:
             raise FormatError("note.key-type", "notes are signed with Ed25519")
 
-    @cached_property
+    @computed
     def id(self) -> bytes:
         """The four bytes that start this key's signatures."""
         return sha256(self.name.encode() + b"\n" + ED25519_TYPE + self.key.raw).digest()[:4]

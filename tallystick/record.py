@@ -8,7 +8,6 @@ own code.
 
 from __future__ import annotations
 
-from functools import cached_property
 from hashlib import sha256
 from typing import Final
 
@@ -18,7 +17,7 @@ from tallystick.cose import Signed, Signer, Typ
 from tallystick.errors import FormatError, LimitError
 from tallystick.fields import is_int, octets, uint
 from tallystick.keys import PublicKey, kid
-from tallystick.value import Value
+from tallystick.value import Value, computed
 
 __all__ = ["Record", "device_id", "genesis", "parse", "possession_bytes", "sign"]
 
@@ -42,7 +41,7 @@ class Record(Value):
         """The exact bytes: what travels, is stored and is hashed."""
         return self.signed.raw
 
-    @cached_property
+    @computed
     def id(self) -> bytes:
         """SHA-256 of what was signed; the `prev` of the next record."""
         return self.signed.id

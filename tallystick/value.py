@@ -3,8 +3,7 @@
 The base of what the library parses and gives back. A subclass lists its fields as a frozen dataclass would, and
 behaves like one: it is made from its fields, by position or by name, equal if they are equal, and cannot be changed;
 `replace` gives a copy with other fields. What it does not do is write and compile six methods for each class when it
-is imported, which `tally verify` would wait for longer than for all its signatures (docs/adr/0040). A class that is
-made often gets a constructor of its own, written and compiled then.
+is imported, which `tally verify` would wait for longer than for all its signatures (docs/adr/0040).
 
 >>> class Point(Value):
 ...     x: int
@@ -17,14 +16,50 @@ True
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar, Final, NoReturn, Self, dataclass_transform
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    ClassVar,
+    Generic,
+    NoReturn,
+    Self,
+    TypeVar,
+    dataclass_transform,
+    overload,
+)
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from dataclasses import Field
 
-__all__ = ["Value"]
+__all__ = ["Value", "computed"]
 
-_OFTEN: Final = 50  # objects of a class, until compiling its constructor pays
+T = TypeVar("T")
+
+
+class computed(Generic[T]):  # noqa: N801 # it is written like `property`
+    """A property of a value that is computed at its first use and kept.
+
+    As `functools.cached_property`, without the lock that it takes each time before Python 3.12: two threads may
+    compute the same thing twice, and a value gives the same both times.
+    """
+
+    def __init__(self, function: Callable[[Any], T]) -> None:
+        self._function = function
+        self._name = function.__name__
+        self.__doc__ = function.__doc__
+
+    @overload
+    def __get__(self, instance: None, owner: type) -> Self: ...
+
+    @overload
+    def __get__(self, instance: object, owner: type) -> T: ...
+
+    def __get__(self, instance: object | None, owner: type) -> T | Self:
+        if instance is None:
+            return self
+        made = instance.__dict__[self._name] = self._function(instance)
+        return made
 
 
 class _DataclassFields:
@@ -44,7 +79,7 @@ class Value:
     __dataclass_fields__: ClassVar[Any] = _DataclassFields()
     _fields: ClassVar[tuple[str, ...]] = ()
     _defaults: ClassVar[dict[str, Any]] = {}
-    _made: ClassVar[int] = 0
+    _checked: ClassVar[bool] = False
 
     def __init_subclass__(cls) -> None:
         """The fields of `cls`, in the order of its lines."""
@@ -53,13 +88,12 @@ class Value:
             name for name, kind in cls.__annotations__.items() if not kind.startswith("ClassVar")
         )
         cls._defaults = {name: cls.__dict__[name] for name in cls._fields if name in cls.__dict__}
-        if "__init__" not in cls.__dict__:
-            cls.__init__ = Value.__init__  # type: ignore[method-assign] # never a compiled one of its base
+        cls._checked = cls.__post_init__ is not Value.__post_init__
 
     def __init__(self, *args: Any, **named: Any) -> None:
         fields, own = self._fields, self.__dict__
         if len(args) == len(fields) and not named:
-            own.update(zip(fields, args, strict=True))
+            own.update(zip(fields, args))  # noqa: B905 # the lengths are the same
         else:
             given = {**dict(zip(fields, args, strict=False)), **named}
             if len(args) + len(named) != len(given) or len(args) > len(fields):
@@ -72,30 +106,8 @@ class Value:
                 own[name] = given.pop(name) if name in given else self._defaults[name]
             if given:
                 raise TypeError(f"{type(self).__name__} has no field {next(iter(given))}")
-        self.__post_init__()
-        self._count()
-
-    @classmethod
-    def _count(cls) -> None:
-        cls._made += 1
-        if cls._made == _OFTEN:
-            cls._compile()
-
-    @classmethod
-    def _compile(cls) -> None:
-        """Give the class an `__init__` with its fields as arguments, as `dataclasses` would have."""
-        defaults = cls._defaults
-        optional = [name in defaults for name in cls._fields]
-        if optional != sorted(optional):
-            return  # a field without default stands behind one that has it
-        taken = [f"{name}=defaults[{name!r}]" if name in defaults else name for name in cls._fields]
-        lines = [f"def __init__(self, {', '.join(taken)}):", " own = self.__dict__"]
-        lines += [f" own[{name!r}] = {name}" for name in cls._fields]
-        if cls.__post_init__ is not Value.__post_init__:
-            lines.append(" self.__post_init__()")
-        scope: dict[str, Any] = {"defaults": defaults}
-        exec("\n".join(lines), scope)  # noqa: S102 # the names of our own fields
-        cls.__init__ = scope["__init__"]  # type: ignore[method-assign]
+        if self._checked:
+            self.__post_init__()
 
     def __post_init__(self) -> None:
         """Nothing to check."""

@@ -49,36 +49,6 @@ def test_it_cannot_be_changed() -> None:
     assert Point(1, 2) == point
 
 
-class Often(Point):
-    """Made so often that it has a constructor of its own; its base has one, too."""
-
-    x: int
-    z: int = 9
-
-
-@pytest.fixture(params=["seldom", "often"])
-def often(request: pytest.FixtureRequest) -> None:
-    """Every test below, before and after the constructors were compiled."""
-    if request.param == "often":
-        for number in range(60):
-            assert Point(number).x == number
-            assert (Often(number).x, Often(number).z) == (number, 9)
-
-
-@pytest.mark.usefixtures("often")
-def test_a_class_that_is_made_often_is_the_same() -> None:
-    """A million records would be parsed by other rules than the first fifty."""
-    assert Point(1) == Point(x=1, y=0) == Point(y=0, x=1)
-    assert Often(1, 2).z == Often(1, z=2).z == Often(z=2, x=1).z == 2
-    assert "Often(x=1, z=9)" == repr(Often(1))
-    with pytest.raises(ValueError, match="left"):
-        Point(-1)
-    with pytest.raises(ValueError, match="left"):
-        Point(1).replace(x=-1)
-    assert Point(3) == pickle.loads(pickle.dumps(Point(3))) == copy.copy(Point(3))
-
-
-@pytest.mark.usefixtures("often")
 @pytest.mark.parametrize(
     ("args", "named"),
     [((), {}), ((1, 2, 3), {}), ((1,), {"x": 2}), ((1,), {"z": 2}), ((), {"y": 1})],
