@@ -8,7 +8,7 @@ The short ones are the same in all modules, so that some hundred names become th
 
 Rules
 * An argument keeps its name if any call in the program names it, or if a function inside has one of that name.
-* A private attribute is reached by `self` alone, and set in its own module; any other keeps its name in all modules.
+* A private attribute is reached by `self` alone, and set in its own module by a method; any other keeps its name.
   So does one that stands in a string, and everything private of a class whose base is another module's of the program.
 * A private name of a module keeps its name where the module looks names up (`globals`), or somebody else does.
 """
@@ -143,6 +143,10 @@ def _attributes(tree: ast.Module) -> tuple[set[str], set[str]]:
         elif isinstance(node, ast.ClassDef):
             methods = (part.name for part in node.body if isinstance(part, ast.FunctionDef))
             defined.update(name for name in methods if _private(name))
+            # what the class itself binds is a name there, which a constant of the module could have
+            for part in node.body:
+                if isinstance(part, ast.Assign):
+                    foreign.update(one.id for one in part.targets if isinstance(one, ast.Name))
     return defined, foreign
 
 

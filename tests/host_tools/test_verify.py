@@ -81,7 +81,7 @@ def test_verified_as_json(tally: Tally, world: World, policy: Path) -> None:
         *("schema", "file", "status", "exit", "sentence", "device", "name", "checks"),
         *("not_before", "not_after", "claimed_first", "claimed_last", "issuer", "gateway"),
         *("ledger", "ledger_operator", "first", "last", "readings", "gaps", "warnings", "notes"),
-        *("not_proven", "required", "tool_version"),
+        *("not_proven", "hint", "required", "tool_version"),
     ] == list(facts)
     expected = {
         "schema": 2,

@@ -17,8 +17,9 @@ from tools.parts import ROOT
 
 PAGE = (ROOT / "docs" / "format.md").read_text()
 CASES: list[dict[str, Any]] = [one.values[0] for one in cases("cheats")]
-# what only forks between files, or an adoption that arrives late, or lists beside the file can show
-ELSEWHERE = {"chain.disowned", "credential.status"}
+# what only forks between files, an adoption that arrives late, lists beside the file, or a node of another ledger can
+# show; the last has tests of its own (test_transaction.py, and the page's test_bridge.py)
+ELSEWHERE = {"chain.disowned", "credential.status", "ledger.transaction"}
 
 
 @pytest.mark.parametrize("case", cases("cheats"))
@@ -64,5 +65,9 @@ def test_every_field_of_a_proof_is_malformed_once() -> None:
         *("note.unsigned note.vkey note.key-name note.key-type".split()),
         *("record.signature record.open record.open-length credential.status".split()),
         *("checkpoint.signature milestone.none milestone.ledger field.time proof.format".split()),
+        # what a ledger says of another one's history, and of a checkpoint that it is asked for
+        *("milestone.fork milestone.previous milestone.order milestone.root".split()),
+        *("checkpoint.fork checkpoint.not-cosigned".split()),
+        *("proof.transaction",),  # test_transaction.py
     }
     assert set() == {one for one in listed if one not in errors} - never_in_a_proof

@@ -302,7 +302,7 @@ def pulse_storage(what):
 
 def events(name):
     """A sensor that fails and comes back, through the agent's own parts: columns, and events of code 5."""
-    from tally import record
+    from tally import cbor, decode, record
     from tally.sensor import Batch, Watch, measure
 
     chip = bus.i2c[(SDA, 0x44)] = devices.SHT3x(2150, 4870)
@@ -316,7 +316,12 @@ def events(name):
         batch.add(values, 0)
         say(watch.changes(statuses))
         clock.sleep_ms(10000)
-    say([record.column(column) for column in batch.columns])
+    columns = []
+    for column in batch.columns:
+        draft = cbor.Writer(64, 0)
+        record.column(draft, column)
+        columns.append(decode.decode(bytes(draft.data[: draft.at])))
+    say(columns)
 
 
 def chance(seed):
