@@ -24,7 +24,9 @@ ready:
 	@test -n "$(PYTHON)"
 	@$(PYTHON) -m tools.setup --quiet
 
-demo: ready ## one reading from a virtual board to a verdict, with everything real but the board
+demo: ## one reading from a virtual board to a verdict, with everything real but the board
+	@test -n "$(PYTHON)"
+	@$(PYTHON) -m tools.setup --quiet --demo
 	@$(VENV)/python -m demo.walk
 
 native: ready ## the signer in native code for each processor, in build/native; fetches what builds it

@@ -1,6 +1,6 @@
 """Prepare a checkout: the virtual environment, and the programs that tests and demo run.
 
-    python3 -m tools.setup [--quiet]
+    python3 -m tools.setup [--quiet] [--demo]
 
 Rules
 * Standard library only: this runs before anything is installed.
@@ -42,6 +42,7 @@ class Stage:
     present: Callable[[], bool]
     make: Callable[[], str]  # returns a few words on what was made
     required: bool = True  # False: set-up succeeds without; what needs the part then fails
+    demo: bool = True  # False: only tests need it
 
 
 def project_present() -> bool:
@@ -113,7 +114,7 @@ def wrapper_present(name: str) -> Callable[[], bool]:
 
 STAGES = (
     Stage("mosquitto", wrapper_present("mosquitto"), programs.make_mosquitto),
-    Stage("promtool", wrapper_present("promtool"), programs.make_promtool),
+    Stage("promtool", wrapper_present("promtool"), programs.make_promtool, demo=False),
     Stage("micropython, 64 bits", wrapper_present("micropython"), programs.make_micropython),
     Stage(
         "micropython, 32 bits",
@@ -123,11 +124,12 @@ STAGES = (
     ),
     Stage("project in .venv", project_present, make_project),
     Stage("umqtt.simple", umqtt_present, make_umqtt),
-    Stage("chromium", chromium.chromium_present, chromium.make_chromium),
-    Stage("cwt in .parts/cwt-venv", cwt_present, make_cwt),
-    # packed for x86-64 only
-    Stage("Conflux node, from npm", npm.conflux_present, npm.make_conflux, required=False),
-    Stage("witness in .parts/witness-venv", witness_present, make_witness),
+    Stage("chromium", chromium.chromium_present, chromium.make_chromium, demo=False),
+    Stage("cwt in .parts/cwt-venv", cwt_present, make_cwt, demo=False),
+    Stage(  # packed for x86-64 only
+        "Conflux node, from npm", npm.conflux_present, npm.make_conflux, required=False, demo=False
+    ),
+    Stage("witness in .parts/witness-venv", witness_present, make_witness, demo=False),
 )
 
 
@@ -136,15 +138,15 @@ def say(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
 
 
-def run_stages(*, quiet: bool) -> int:
+def run_stages(stages: tuple[Stage, ...], *, quiet: bool) -> int:
     """Do what is missing, in order; the exit status is 0 if every required part is there."""
     missing: list[str] = []
     worked = False
     if not quiet:
         ABSENT.unlink(missing_ok=True)  # whoever asks for the set-up wants it tried again
     absent = ABSENT.read_text().splitlines() if ABSENT.exists() else []
-    for number, stage in enumerate(STAGES, start=1):
-        head = f"setup {number}/{len(STAGES)} {stage.title}"
+    for number, stage in enumerate(stages, start=1):
+        head = f"setup {number}/{len(stages)} {stage.title}"
         if stage.present():
             if not quiet:
                 say(f"{head}: present")
@@ -185,6 +187,7 @@ def main() -> int:
         prog="python3 -m tools.setup", description="prepare a checkout"
     )
     parser.add_argument("--quiet", action="store_true", help="speak only when there is work to do")
+    parser.add_argument("--demo", action="store_true", help="only what the demo needs")
     arguments = parser.parse_args()
     if sys.version_info < PYTHON_MINIMUM:
         say(f"setup: python {sys.version.split()[0]} is too old, 3.11 or newer is needed")
@@ -197,7 +200,8 @@ def main() -> int:
         except BlockingIOError:
             say("setup: another set-up is at work here, waiting for it")
             fcntl.flock(lock, fcntl.LOCK_EX)
-        return run_stages(quiet=arguments.quiet)
+        stages = tuple(stage for stage in STAGES if stage.demo or not arguments.demo)
+        return run_stages(stages, quiet=arguments.quiet)
 
 
 if __name__ == "__main__":
