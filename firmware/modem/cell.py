@@ -8,9 +8,10 @@ Rules
 * ICCID, IMSI and IMEI are personal data: they go into the fingerprint, salted, and nowhere else.
 """
 
+import time
+
 from micropython import const
 from tally import hal
-from tally.stream import Trouble
 
 from modem.at import At, AtError, Silent
 
@@ -113,7 +114,7 @@ class Cell:
             return None
         if year >= 80:
             return None  # a modem that has not been told yet counts from 1980
-        return hal.days(2000 + year, month, day) * 86400 + seconds
+        return time.mktime((2000 + year, month, day, 0, 0, 0, 0, 0)) + hal.EPOCH + seconds
 
     def _press(self, held_ms):
         """Hold the power key down, and leave the modem its time."""
@@ -130,8 +131,3 @@ class Cell:
 
 def _pause():
     hal.sleep_ms(5)
-
-
-def trouble(why):
-    """What `connect` raises."""
-    return Trouble("no network", why)

@@ -7,6 +7,7 @@ key.point(); key.sign(message)
 from hashlib import sha256
 
 from modem import p256
+from modem.apdu import CardError
 
 AID = b"\xa0\x00\x00\x05\x59\x00\x10"
 _CLA = 0x80
@@ -46,7 +47,7 @@ class IotSafe:
         applet = self._applet
         try:
             applet.ask(_CLA, 0x2A, 1, _OPERATION, b"", 0)  # one that was left under way
-        except Exception:
+        except CardError:
             pass  # there was none
         begin = _tlv(0x84, self._private) + b"\xa1\x01\x03" + b"\x91\x02\x00\x01" + b"\x92\x01\x04"
         applet.ask(_CLA, 0x2A, 0, _OPERATION, begin)

@@ -4,7 +4,7 @@ Rules
 * 512 bytes are a payload's limit, and binary goes as hexadecimal digits: a record has 256 bytes at most.
 * AT+SMPUB answers when the broker has the message: its OK is the PUBACK.
 * What arrives comes as it is, between quotes; nobody promises that this model hands on every byte value. If it does
-  not, acknowledgements never verify and records stay on the board: use PPP then.
+  not, acknowledgements never verify and records stay on the board.
 """
 
 import errno
@@ -39,7 +39,7 @@ class Session:
         """Connect and set the last will. Raises Trouble, AtError, Silent."""
         at = self._at
         if config["broker_tls"]:
-            raise Trouble("no broker", "no TLS by this modem: set net_args ppp")
+            raise Trouble("no broker", "no TLS by this modem yet: set broker_tls 0")
         if at.ask("+CNACT?", "+CNACT:")[0].startswith("0"):
             at.command(
                 '+CNACT=1,"%s"' % (config["modem_args"].get("apn") or ""), 10000, ends="+APP PDP:"
