@@ -8,7 +8,7 @@ Rules
   the cause) waits in `reset.json` for the next start. A killed process is a power cut: nothing survives.
 * The watchdog bites: unless it is fed in time, the process ends by SIGALRM, wherever it hangs.
   `{"watchdog_ms": 500}` in `world.json` makes it impatient. Clock and RTC memory are lost then, as at a power cut.
-* Pins are there and do nothing: a simulator has nothing to switch.
+* Pins are there and do nothing: a simulator has nothing to switch. A UART (uart.py) is loaded when it is asked for.
 """
 
 import json
@@ -96,6 +96,14 @@ def deepsleep(time_ms=0):
 
 def freq():
     return 240000000
+
+
+def __getattr__(name):
+    if name != "UART":
+        raise AttributeError(name)
+    from uart import UART
+
+    return UART
 
 
 class RTC:
