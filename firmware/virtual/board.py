@@ -161,13 +161,22 @@ def lock(folder: Path) -> int:
     return descriptor
 
 
-def command(bits: int, heap: str) -> list[str]:
-    """The argument list of the running board."""
+def install_rom(folder: Path, bits: int) -> None:
+    """Make DIR/rom the chip's modules: MicroPython keeps their paths in the heap, so that they had better be short."""
     try:
         rom = firmware_build.build_rom(architecture(bits))
     except firmware_build.BuildError as error:
         raise BoardError(str(error)) from error
-    return [*micropython(bits), "-X", f"heapsize={heap}", str(rom / "start.py")]
+    link = folder / "rom"
+    if not link.is_symlink() or link.readlink() != rom:
+        beside = folder / f"rom.{os.getpid()}"
+        beside.symlink_to(rom)
+        beside.replace(link)
+
+
+def command(bits: int, heap: str) -> list[str]:
+    """The argument list of the running board, in the folder that is its flash."""
+    return [*micropython(bits), "-X", f"heapsize={heap}", "../rom/start.py"]
 
 
 def _die_with_parent() -> None:
@@ -349,6 +358,7 @@ def main() -> int:
         folder.mkdir(parents=True, exist_ok=True)
         descriptor = lock(folder)
         bits, heap = chip(folder, arguments.bits, arguments.heap)
+        install_rom(folder, bits)
         argv = command(bits, heap)
         if arguments.partitions is not None:
             shutil.copyfile(arguments.partitions, folder / "partitions.csv")
