@@ -42,7 +42,10 @@ ARCHITECTURES = ("none", "x64", "armv7emdp", "xtensawin", "rv32imc")
 UMQTT = "lib/umqtt/simple"
 REPLACED = ("__init__", "set_callback", "set_last_will", "connect", "disconnect", "check_msg")
 NATIVE_MARK = "@micropython.viper"
-CHIP = ("machine", "esp32", "network", "virtual_sensor")
+CHIP = (
+    *("machine", "machine_clock", "machine_rest", "pin", "wdt", "esp32", "network", "network_rest"),
+    *("virtual_sensor", "thermometer"),
+)
 SIGNER = "tally/ed25519_native"  # of use with the module that it imports, and only then
 MODULES = ROOT / "build" / "native"
 # A module for the smaller ARM runs on the larger; the others are their own.

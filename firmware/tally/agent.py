@@ -57,6 +57,7 @@ class Agent:
             return
         if self.rest is None or stay_awake or self.rest.wants_network():
             self.link.poll()
+            self.publisher.heed()
         if self.publisher.commands and (self.opened is not None or self.chain.halted):
             once("remote", "obey", self, self.publisher)
             unload("message", "decode", "ed25519_verify")

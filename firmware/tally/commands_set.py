@@ -18,7 +18,7 @@ def set(console, rest):
     if what == "owner":
         owner.pin(board.trust, unhex(value, 32))
     elif what == "grant":
-        board.trust.accept(unhex(value))
+        board.trust.accept([unhex(value)])
     elif what == "credential":
         data = unhex(value)
         if not 0 < len(data) <= MAX_CREDENTIAL_BYTES:

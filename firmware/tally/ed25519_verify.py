@@ -50,45 +50,20 @@ def _decode_key(data):
     return x, y
 
 
-def _digits(k):
-    """k = sum of (digits[i] - 8) * 2^i, each digit less 8 being 0 or odd and between -7 and 7."""
-    digits = bytearray(256)
-    i = 0
-    while k:
-        digit = 0
-        if k & 1:
-            digit = k & 15
-            if digit > 7:
-                digit -= 16
-            k -= digit
-        digits[i] = digit + 8
-        k >>= 1
-        i += 1
-    while i < 256:
-        digits[i] = 8
-        i += 1
-    return digits
-
-
 def _multiple(k, x, y):
-    """k * (x, y) for a public key's point and a public k."""
-    point = (x, 1, 1, y)
-    twice = addend(*double(*point))
-    odd = [addend(*point)]  # 1, 3, 5 and 7 times the point
-    while len(odd) < 4:
-        point = add(*point, *twice, 1)
-        odd.append(addend(*point))
-    twice = None
-    digits = _digits(k)
+    """k * (x, y) for a public key's point and a public k, by digits of 1, 0 and -1 of which no two neighbours are not
+    zero: bits of 3k less those of k. Windows would save a tenth of the time, and take a kilobyte."""
+    plus, minus, product, _ = addend(x, 1, 1, y)
+    more = (3 * k).to_bytes(32, "little")
+    less = k.to_bytes(32, "little")
     point = (0, 1, 1, 1)
-    for i in range(255, -1, -1):
+    for i in range(255, 0, -1):
         point = double(*point)
-        digit = digits[i] - 8
+        digit = (more[i >> 3] >> (i & 7) & 1) - (less[i >> 3] >> (i & 7) & 1)
         if digit > 0:
-            point = add(*point, *odd[digit >> 1], 1)
+            point = add(*point, plus, minus, product, None, 1)
         elif digit:
-            plus, minus, product, z2 = odd[-digit >> 1]
-            point = add(*point, minus, plus, product, z2, 0)
+            point = add(*point, minus, plus, product, None, 0)
     return point
 
 

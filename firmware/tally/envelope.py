@@ -1,14 +1,15 @@
-"""The signed object around a message of somebody else (docs/format.md, 3), opened. Loaded for one, then forgotten.
+"""The signed object around a message of somebody else (docs/format.md, 3), taken apart. Loaded for one, then forgotten.
 
 Rules
 * Whoever reads a message knows beforehand who must have signed it, and what kind it must be: the whole
   protected header is compared with the one expected, so that nothing in it is ever interpreted.
-* Nothing comes out before the signature is verified. A message that is too long is not even read.
+* Whoever asks verifies the signature before anything of the payload is read (tally/trust.py). A message that is too
+  long is not even read.
 """
 
 from micropython import const
 
-from tally import cose, signer
+from tally import cose
 from tally.stream import MAX_MESSAGE_BYTES
 from tally.trust import MessageError
 
@@ -29,8 +30,9 @@ def _payload_at(framed):
     return at
 
 
-def opened(data, public, typ):
-    """The payload of a message that this key signed for this purpose. Raises MessageError."""
+def parts(data, public, typ):
+    """(signed, signature, offset): what the signature of a message is over if this key signed it for this purpose, and
+    where in it the payload begins. Raises MessageError."""
     if len(data) > MAX_MESSAGE_BYTES:
         raise MessageError("message.length")
     header = cose.protected(cose.kid(public), typ)
@@ -41,10 +43,7 @@ def opened(data, public, typ):
         raise MessageError("message.signer")
     if end <= at or bytes(data[end : end + 2]) != cose.SIGNATURE:
         raise MessageError("message.cose")
-    framed = bytes(data[at:end])
-    at = _payload_at(framed)
     # Sig_structure (RFC 9052, 4.4)
-    signed = cose.CONTEXT + header + b"\x40" + framed
-    if not signer.verify(public, signed, bytes(data[end + 2 :])):
-        raise MessageError("message.signature")
-    return framed[at:]
+    signed = cose.CONTEXT + header + b"\x40" + data[at:end]
+    at = len(signed) - (end - at)
+    return signed, bytes(data[end + 2 :]), at + _payload_at(memoryview(signed)[at:])

@@ -113,8 +113,9 @@ class Link:
             pid = session.poll()
             self._heard = now
             self.heard += 1
-            if pid is not None:
-                self._sent.pop(pid, None)
+            if pid is None:
+                break  # a message, perhaps: one at a time
+            self._sent.pop(pid, None)
         keepalive = self._config["keepalive_s"] * 1000
         if hal.ticks_diff(now, self._heard) > keepalive * 3 // 2:
             raise OSError(errno.ETIMEDOUT)

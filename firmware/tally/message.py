@@ -9,9 +9,9 @@ Rules
 
 from micropython import const
 
-from tally import cose, once, unload
+from tally import cose
 from tally.cbor import CborError
-from tally.trust import MessageError
+from tally.trust import MessageError, opened
 
 _MAX_MISSING = const(16)
 _MAX_SEQ = const(1099511627775)
@@ -19,11 +19,7 @@ _MAX_SEQ = const(1099511627775)
 
 def verified(data, public, typ):
     """The decoded payload of a message that this key signed for this purpose."""
-    try:
-        payload = once("envelope", "opened", data, public, typ)
-    finally:
-        unload("ed25519_verify")
-    return decoded(payload)
+    return decoded(opened([data], public, typ))
 
 
 def decoded(payload):

@@ -4,7 +4,8 @@ Rules
 * Everything is published out of the journal, never out of memory.
 * Records go on from the acknowledged one at each connection, again when no acknowledgement comes for long,
   and out of order where an acknowledgement says `missing`.
-* Nothing in a message counts before its signature is verified.
+* Nothing in a message counts before its signature is verified. That needs most of a small heap: a message waits until
+  the agent is back at the top (`heed`), where the least is in use, and the next one comes after it.
 """
 
 import gc
@@ -12,7 +13,7 @@ import gc
 from micropython import const
 
 from tally import cose, hal, once, unload
-from tally.trust import MessageError, TrustError
+from tally.trust import MessageError, TrustError, opened
 
 _GREETING_MS = const(3000)  # for the retained acknowledgement, before a session's beacon is signed
 _RESEND_MS = const(30000)
@@ -38,6 +39,8 @@ class Publisher:
         self.refused = None
         self.cursor = self._chain.upto + 1
         self.commands = []
+        self._word = []  # an acknowledgement, or a grant if _granting
+        self._granting = False
         self._missing = []
         self._progress_ms = hal.ticks_ms()
         self._patience = _RESEND_MS
@@ -105,26 +108,37 @@ class Publisher:
 
     def hear(self, topic, data):
         """A message of the broker."""
+        if topic.endswith(b"/cmd"):
+            if data:  # one that is too many takes the last one's place
+                self.commands[_LAST_COMMAND:] = (bytes(data),)
+            return
+        self._granting = topic.endswith(b"/grant")
+        if self._granting or topic.endswith(b"/ack"):
+            self.heed()  # a link that brings several at once
+            self._word.append(data)
+
+    def heed(self):
+        """Take the message that waits, if one does."""
+        if not self._word:
+            return
         gc.collect()  # what is loaded for it is not to be scattered
         board = self._board
         try:
-            if topic.endswith(b"/grant"):
-                if board.trust.accept(data):
+            if self._granting:
+                if board.trust.accept(self._word):
                     board.log("granted gateway %s" % cose.kid(board.trust.gateway).hex())
-            elif topic.endswith(b"/cmd"):
-                if data:  # one that is too many takes the last one's place
-                    self.commands[_LAST_COMMAND:] = (bytes(data),)
-            elif topic.endswith(b"/ack") and board.trust.gateway is not None:
+            elif board.trust.gateway is None:
+                self._word.clear()
+            else:
                 try:
                     gateway = board.trust.gateway
-                    payload = once("envelope", "opened", data, gateway, cose.ACKNOWLEDGEMENT)
-                    unload("ed25519_verify")  # one after the other: there is no room for both
+                    payload = opened(self._word, gateway, cose.ACKNOWLEDGEMENT)
                     told = once("message", "acknowledgement", payload, gateway, board.device)
                 except MessageError as error:
                     self.refused = str(error)
                     raise
                 finally:
-                    unload("decode", "ed25519_verify")
+                    unload("decode")
                 self.refused = None
                 self._acknowledged(told)
         except (MessageError, TrustError) as error:

@@ -9,7 +9,7 @@ Rules
 
 from micropython import const
 
-from tally import cose, hal, once, unload
+from tally import cose, hal, once, signer, unload
 
 OWNER = "owner"
 GRANT = "grant"  # serial (8 bytes), gateway key (32 bytes)
@@ -25,6 +25,20 @@ class MessageError(Exception):
     """The message is malformed, or not from whom it must be. Its text is a code of docs/format.md, 15."""
 
 
+def opened(waiting, public, typ):
+    """The payload of a message that this key signed for this purpose. waiting: a list of the message alone, which is
+    taken out of it. Raises MessageError.
+
+    Nothing else is in the memory meanwhile: what took the message apart has left, what verifies it leaves."""
+    try:
+        signed, signature, at = once("envelope", "parts", waiting.pop(), public, typ)
+        if not signer.verify(public, signed, signature):
+            raise MessageError("message.signature")
+        return signed[at:]
+    finally:
+        unload("ed25519_verify")
+
+
 class Trust:
     """owner, gateway: keys of 32 bytes or None. serial: of the grant in force, -1 without one."""
 
@@ -36,14 +50,13 @@ class Trust:
         self.gateway = bytes(grant[8:]) if grant else None
         self.serial = int.from_bytes(grant[:8], "big") if grant else -1
 
-    def accept(self, data):
-        """Take a grant. True if it put another gateway in force, False if it changes nothing. Raises
-        TrustError without an owner or on an old serial, MessageError on a message that is not good."""
+    def accept(self, waiting):
+        """Take a grant. waiting: as in `opened`. True if it put another gateway in force, False if it changes nothing.
+        Raises TrustError without an owner or on an old serial, MessageError on a message that is not good."""
         if self.owner is None:
             raise TrustError("grant.owner: this board has no owner yet")
         try:
-            payload = once("envelope", "opened", data, self.owner, cose.GRANT)
-            unload("ed25519_verify")  # one after the other: there is no room for both
+            payload = opened(waiting, self.owner, cose.GRANT)
             return once("grant", "accept", self, payload)
         finally:
-            unload("message", "decode", "ed25519_verify")
+            unload("message", "decode")

@@ -167,7 +167,9 @@ def main() -> int:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         descriptor = board.lock(folder)
-        argv = board.command(*board.chip(folder, None, None))
+        bits, heap = board.chip(folder, None, None)
+        board.install_rom(folder, bits)
+        argv = board.command(bits, heap)
         flash = rom_loader.Flash(arguments.dir / "chip.bin", arguments.mib * 2**20)
     except (board.BoardError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)

@@ -10,10 +10,12 @@ made on it, its records are as good as a board's, and its key is as badly kept a
     python firmware/virtual/board.py DIR --bits 32        with the integers and the heap of an ESP32
     python firmware/virtual/board.py DIR --restart        start it again when it resets, sleeps or hangs
     python firmware/virtual/board.py DIR --prepare        lay it out, remember --bits and --heap, and end
+    python firmware/virtual/board.py DIR --partitions firmware/virtual/partitions-4MiB-ota.csv    room for another
 
 DIR/flash       the board's file system: the agent, settings, records
 DIR/nvs.json    non-volatile storage: the key, the head of the chain, the owner
 DIR/unique_id   the chip's number
+DIR/partitions.csv, partitions/, otadata.json    the flash's table, its programs, which one starts: modules/otadata.py
 DIR/chip.json   width of a word and heap, as last asked for: a chip does not change by itself
 DIR/world.json  what the tester does to the world: {"radio": "off"}, {"clock": "host"}; see modules/
 
@@ -159,13 +161,22 @@ def lock(folder: Path) -> int:
     return descriptor
 
 
-def command(bits: int, heap: str) -> list[str]:
-    """The argument list of the running board."""
+def install_rom(folder: Path, bits: int) -> None:
+    """Make DIR/rom the chip's modules: MicroPython keeps their paths in the heap, so that they had better be short."""
     try:
         rom = firmware_build.build_rom(architecture(bits))
     except firmware_build.BuildError as error:
         raise BoardError(str(error)) from error
-    return [*micropython(bits), "-X", f"heapsize={heap}", str(rom / "start.py")]
+    link = folder / "rom"
+    if not link.is_symlink() or link.readlink() != rom:
+        beside = folder / f"rom.{os.getpid()}"
+        beside.symlink_to(rom)
+        beside.replace(link)
+
+
+def command(bits: int, heap: str) -> list[str]:
+    """The argument list of the running board, in the folder that is its flash."""
+    return [*micropython(bits), "-X", f"heapsize={heap}", "../rom/start.py"]
 
 
 def _die_with_parent() -> None:
@@ -328,6 +339,9 @@ def main() -> int:
         "--bits", type=int, choices=(32, 64), help="width of a machine word; 64 for a new board"
     )
     parser.add_argument("--heap", help="size of the heap; 111k with 32 bits, 1m with 64")
+    parser.add_argument(
+        "--partitions", type=Path, metavar="CSV", help="table of the flash; else the last one"
+    )
     parser.add_argument("--prepare", action="store_true", help="lay the board out and end")
     parser.add_argument("--restart", action="store_true", help="run it through resets and sleeps")
     parser.add_argument("--pty", type=Path, metavar="LINK", help="put the console on a serial port")
@@ -344,7 +358,10 @@ def main() -> int:
         folder.mkdir(parents=True, exist_ok=True)
         descriptor = lock(folder)
         bits, heap = chip(folder, arguments.bits, arguments.heap)
+        install_rom(folder, bits)
         argv = command(bits, heap)
+        if arguments.partitions is not None:
+            shutil.copyfile(arguments.partitions, folder / "partitions.csv")
         target = folder / "flash"
         if arguments.repl:
             argv.append("--repl")

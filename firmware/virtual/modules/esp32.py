@@ -8,6 +8,7 @@ Rules
 * What was set and not committed is lost when the board is killed. `commit` replaces the file as one.
 * Errors are OSError with the numbers and names of ESP-IDF. `world.json` makes some: `{"storage": "nvs full"}` or
   `"nvs broken"` takes nothing more.
+* The partitions (partition.py) are loaded when they are asked for.
 """
 
 import json
@@ -103,3 +104,11 @@ class NVS:
             file.flush()  # down to the disk: the port's flush is fsync
         os.rename(_PATH + "~", _PATH)
         self._changes = {}
+
+
+def __getattr__(name):
+    if name != "Partition":
+        raise AttributeError(name)
+    from partition import Partition
+
+    return Partition

@@ -6,34 +6,35 @@ Rules
   moves it by n seconds, as a bad crystal or a wrong time server would.
 * `reset` and `deepsleep` end the process with a status of their own; what survives (RTC memory, the clock,
   the cause) waits in `reset.json` for the next start. A killed process is a power cut: nothing survives.
-* The watchdog bites: unless it is fed in time, the process ends by SIGALRM, wherever it hangs.
-  `{"watchdog_ms": 500}` in `world.json` makes it impatient. Clock and RTC memory are lost then, as at a power cut.
-* Pins are there and do nothing: a simulator has nothing to switch.
+* A real chip is not on the heap: what is rare stands in modules of its own, which are loaded when they are asked for
+  (pin.py, uart.py, wdt.py, machine_rest.py).
 """
 
 import json
 import os
-import sys
 import time
-from struct import pack
 
 from micropython import const
 
 BOARD = "Tallystick virtual board (simulator)"
-STATUS_RESET = 64
-STATUS_DEEPSLEEP = 65
-
-PWRON_RESET = 1
-HARD_RESET = 2
-WDT_RESET = 3
 DEEPSLEEP_RESET = 4
-SOFT_RESET = 5
 
+_PWRON_RESET = const(1)
 _YEAR_2000 = const(946684800)
 _WORLD = const("../world.json")
 _RESET = const("../reset.json")
 _ID = const("../unique_id")
 _MEMORY_BYTES = const(2048)
+
+try:
+    with open(_RESET) as _file:
+        state = json.load(_file)
+    os.remove(_RESET)
+except (OSError, ValueError):
+    state = {}
+# what to add to the host's Unix seconds to have those of the board
+if "offset" not in state:
+    state["offset"] = _YEAR_2000 - int(time.time())
 
 
 def world():
@@ -43,22 +44,6 @@ def world():
             return json.load(file)
     except (OSError, ValueError):
         return {}  # none, or just being written
-
-
-def _survived():
-    try:
-        with open(_RESET) as file:
-            state = json.load(file)
-    except (OSError, ValueError):
-        return {}
-    os.remove(_RESET)
-    return state
-
-
-_state = _survived()
-# what to add to the host's Unix seconds to have those of the board
-_offset = [_state.get("offset", _YEAR_2000 - int(time.time()))]
-_memory = [bytes.fromhex(_state.get("memory", ""))]
 
 
 def unique_id():
@@ -75,93 +60,37 @@ def unique_id():
 
 
 def reset_cause():
-    return _state.get("cause", PWRON_RESET)
-
-
-def _end(status, cause, wake_ms):
-    state = {"cause": cause, "offset": _offset[0], "memory": _memory[0].hex(), "wake_ms": wake_ms}
-    with open(_RESET, "w") as file:
-        json.dump(state, file)
-        file.flush()
-    sys.exit(status)
+    return state.get("cause", _PWRON_RESET)
 
 
 def reset():
-    _end(STATUS_RESET, HARD_RESET, 0)
+    __import__("machine_rest").hard_reset()
 
 
-def deepsleep(time_ms=0):
-    _end(STATUS_DEEPSLEEP, DEEPSLEEP_RESET, time_ms)
-
-
-def freq():
-    return 240000000
+def __getattr__(name):
+    module = name.lower() if name in ("Pin", "UART", "WDT") else "machine_rest"
+    return getattr(__import__(module), name)
 
 
 class RTC:
     def datetime(self, new=None):
         """(year, month, day, weekday, hours, minutes, seconds, subseconds)"""
-        if new is None:
-            around = world()
-            offset = 0 if around.get("clock") == "host" else _offset[0]
-            offset += around.get("clock_jump_s", 0)
-            year, month, day, hours, minutes, seconds, weekday, _ = time.gmtime(
-                int(time.time()) + offset
-            )[:8]
-            micros = time.time_ns() // 1000 % 1000000
-            return year, month, day, weekday, hours, minutes, seconds, micros
-        year, month, day, _, hours, minutes, seconds, _ = new
-        if month < 3:
-            year, month = year - 1, month + 12
-        days = (
-            365 * year
-            + year // 4
-            - year // 100
-            + year // 400
-            + (153 * month - 457) // 5
-            + day
-            - 719469
-        )
-        _offset[0] = days * 86400 + hours * 3600 + minutes * 60 + seconds - int(time.time())
-        return None
+        if new is not None:
+            return __import__("machine_clock").set_clock(new)
+        around = world()
+        offset = 0 if around.get("clock") == "host" else state["offset"]
+        offset += around.get("clock_jump_s", 0)
+        year, month, day, hours, minutes, seconds, weekday, _ = time.gmtime(
+            int(time.time()) + offset
+        )[:8]
+        micros = time.time_ns() // 1000 % 1000000
+        return year, month, day, weekday, hours, minutes, seconds, micros
 
     def memory(self, data=None):
         """2048 bytes that survive `reset` and `deepsleep`."""
         if data is None:
-            return _memory[0]
+            return bytes.fromhex(state.get("memory", ""))
         if len(data) > _MEMORY_BYTES:
             raise ValueError("buffer too long")
-        _memory[0] = bytes(data)
-        return None
-
-
-class WDT:
-    """timeout: ms. The host's timer does what the chip's does: it asks nobody."""
-
-    def __init__(self, id=0, timeout=5000):
-        import ffi
-
-        self._timeout = timeout
-        self._alarm = ffi.open(None).func("i", "setitimer", "ipp")
-        self.feed()
-
-    def feed(self):
-        timeout = world().get("watchdog_ms", self._timeout)
-        # struct itimerval: no interval, and seconds and microseconds until the signal
-        self._alarm(0, pack("llll", 0, 0, timeout // 1000, timeout % 1000 * 1000), None)
-
-
-class Pin:
-    IN = 1
-    OUT = 3
-    PULL_UP = 2
-    PULL_DOWN = 1
-
-    def __init__(self, number, mode=-1, pull=-1, value=0):
-        self._value = value
-
-    def value(self, new=None):
-        if new is None:
-            return self._value
-        self._value = new
+        state["memory"] = bytes(data).hex()
         return None

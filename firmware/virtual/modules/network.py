@@ -1,4 +1,4 @@
-"""The Wi-Fi station of the virtual board: in its air is the network of the host.
+"""The Wi-Fi station of the virtual board: in its air is the network of the host. network_rest.py has the cable.
 
 `world.json` changes the air while the board runs: `{"radio": "broken"}` and the radio does not come on,
 `{"radio": "off"}` and there is no network, `{"password": "..."}` and only that password lets one in.
@@ -12,12 +12,17 @@ from machine import world
 from micropython import const
 
 STA_IF = 0
-STAT_IDLE = 1000
-STAT_GOT_IP = 1010
-STAT_NO_AP_FOUND = 201
 STAT_WRONG_PASSWORD = 202
 
+_IDLE = const(1000)
+_GOT_IP = const(1010)
+_NO_AP_FOUND = const(201)
+_WRONG_PASSWORD = const(202)
 _NOT_STARTED = const((0x3002, "Wifi Not Started"))
+
+
+def __getattr__(name):
+    return getattr(__import__("network_rest"), name)
 
 
 class _Station:
@@ -39,16 +44,16 @@ class _Station:
 
     def status(self):
         if not self._active:
-            return STAT_IDLE
+            return _IDLE
         air = world()
         if air.get("radio") == "off":
-            return STAT_NO_AP_FOUND
+            return _NO_AP_FOUND
         if "password" in air and air["password"] != self._password:
-            return STAT_WRONG_PASSWORD
-        return STAT_GOT_IP
+            return _WRONG_PASSWORD
+        return _GOT_IP
 
     def isconnected(self):
-        return self.status() == STAT_GOT_IP
+        return self.status() == _GOT_IP
 
 
 _station = _Station()

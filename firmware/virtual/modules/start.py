@@ -12,6 +12,9 @@ def _run(name):
 
 if "storage" in __import__("machine").world():
     __import__("storage")
+if "partitions.csv" in __import__("os").listdir(".."):
+    __import__("otadata").boot()
+    del sys.modules["otadata"]
 if "--repl" in sys.argv:
     import raw_repl
 

@@ -6,8 +6,6 @@ chip     temperature of the first thermal zone or hwmon sensor that can be read;
          None, as a board with a broken sensor would
 """
 
-import os
-
 
 def _line(path, start=""):
     """The first line of a file that starts like this, None where there is none."""
@@ -21,25 +19,11 @@ def _line(path, start=""):
     return None
 
 
-def _find():
-    """Where the computer tells a temperature, None where it does not."""
-    for folder, leaf in (("/sys/class/thermal", "/temp"), ("/sys/class/hwmon", "/temp1_input")):
-        try:
-            names = sorted(os.listdir(folder))
-        except OSError:
-            continue
-        for name in names:
-            path = folder + "/" + name + leaf
-            if (_line(path) or "").strip().isdigit():
-                return path
-    return None
-
-
 class Sensor:
     channels = (("load", "/", -2), ("memory", "B", 6), ("chip", "Cel", -1))
 
     def __init__(self):
-        self._path = _find()
+        self._path = __import__("thermometer").find(_line)
 
     def read(self):
         try:

@@ -18,7 +18,6 @@ from tally import (
     cose,
     decode,
     ed25519,
-    envelope,
     grant,
     keys,
     message,
@@ -121,12 +120,12 @@ def messages():
         key = ed25519.public(bytes.fromhex(case["seed"]))
         fields = plain(case["fields"])
         if case["kind"] == "acknowledgement":
-            payload = envelope.opened(raw, key, ACKNOWLEDGEMENT)
+            payload = trust.opened([raw], key, ACKNOWLEDGEMENT)
             told = message.Acknowledgement(payload, key, fields[0])
             good = (told.upto, told.id, told.missing, told.time) == tuple(fields[1:5])
             good = good and told.nonce == fields[8] and told.milestone == fields[7]
         elif case["kind"] == "grant":
-            granted = grant.Grant(envelope.opened(raw, key, GRANT))
+            granted = grant.Grant(trust.opened([raw], key, GRANT))
             good = [granted.gateway, granted.serial] == [fields[0], fields[2]]
         else:
             continue
@@ -144,10 +143,10 @@ def is_refused(what, raw, key, device):
         elif what == "ed25519 key":
             return not ed25519.verify(raw, b"", bytes(64))
         elif what == "acknowledgement":
-            payload = envelope.opened(raw, key, ACKNOWLEDGEMENT)
+            payload = trust.opened([raw], key, ACKNOWLEDGEMENT)
             message.Acknowledgement(payload, key, device)
         elif what == "grant":
-            grant.Grant(envelope.opened(raw, key, GRANT))
+            grant.Grant(trust.opened([raw], key, GRANT))
         else:
             return None  # the board never reads one
     except (cbor.CborError, trust.MessageError):
