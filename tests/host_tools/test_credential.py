@@ -392,15 +392,22 @@ def test_an_enrolled_boards_credential_is_replaced(acme: Acme) -> None:
     acme.done("credential", "suspend", ID, *argv)
     assert 4 == acme.verdict(f"{ID}.cwt", *acme.lists())[0]
     kinds = []
-    for more in ((), ("--board", "ESP32_GENERIC_S3"), (), ("--board", "VIRTUAL")):
+    said: tuple[tuple[str, ...], ...] = (
+        (),
+        ("--board", "ESP32_GENERIC_S3"),
+        (),
+        ("--board", "VIRTUAL"),
+    )
+    for more in said:
         acme.done("credential", "issue", ID, *argv, *more, "--update", "--form", "cwt", "--force")
         kinds.append(
             json.loads(acme.done("credential", "show", f"{ID}.cwt", "--json").out)["board"]
         )
     # what it says stays, until somebody says otherwise
     assert [None, "ESP32_GENERIC_S3", "ESP32_GENERIC_S3", "VIRTUAL"] == kinds
-    for more in (("--board", "an ESP32"), ("--board", "VIRTUAL", "--role", "inspector")):
-        ran = acme("credential", "issue", OTHER, *more, "--form", "cwt")
+    said = (("--board", "an ESP32"), ("--board", "VIRTUAL", "--role", "inspector"))
+    for words in said:
+        ran = acme("credential", "issue", OTHER, *words, "--form", "cwt")
         assert (2, True) == (ran.status, "\nhint: " in ran.err)
     ran = acme("credential", "issue", OTHER, *argv, "--update")
     assert (2, True) == (ran.status, "hint: tally enrol" in ran.err)
