@@ -54,6 +54,6 @@ class Authority:
             terminal.hint("--gateway LINE; tally-gateway identity prints it")
         return cls(home, owner, who, grant)
 
-    def credential(self, subject: str, valid_days: int | None) -> bytes:
-        """A credential for a board (a did:key), with a place in the issuer's status lists."""
-        return issue(self.home, self.issuer, subject, valid_days=valid_days).cwt
+    def credential(self, subject: str, expires: int | None, board: str | None = None) -> bytes:
+        """A credential for a board (a did:key) of the kind `board`, with a place in the issuer's status lists."""
+        return issue(self.home, self.issuer, subject, expires=expires, board=board).cwt

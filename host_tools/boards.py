@@ -20,7 +20,7 @@ from tallystick_host import files, limits
 from tallystick_host.errors import UseError
 from tallystick_host.words import shown_path
 
-__all__ = ["Board", "BoardFileError", "find", "folder", "load_all", "read"]
+__all__ = ["Board", "BoardFileError", "find", "folder", "kind", "load_all", "read"]
 
 IMAGE_OFFSET: Final = {"esp32": 0x1000, "esp32s3": 0, "esp32c3": 0, "esp32c6": 0}
 LAST_PIN: Final = {"esp32": 39, "esp32s3": 48, "esp32c3": 21, "esp32c6": 30}
@@ -172,6 +172,19 @@ def find(id: str, place: Path | None = None) -> Board:
         if board.id == id.upper():
             return board
     raise UseError(f"no board {id!r}", hint=f"there are {', '.join(board.id for board in known)}")
+
+
+def kind(board: Board | None, virtual: Path | None) -> str | None:
+    """What a credential may say of a board: the id of `board`; of a virtual one, that of the simulator, nothing else.
+
+    None: nobody said what it is.
+    """
+    if virtual is not None and board is None:
+        board = next((one for one in load_all() if one.simulator), None)
+    # stops a simulator from getting the credential of a real board
+    if virtual is not None and board is not None and not board.simulator:
+        raise UseError(f"a virtual board is no {board.id}", hint="leave --board out")
+    return None if board is None else board.id
 
 
 def read(path: Path) -> Board:

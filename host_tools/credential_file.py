@@ -61,6 +61,7 @@ class CredentialFile:
             "subject": held.subject,
             "id": record.device_id(did.public_key(held.subject)).hex(),
             "role": held.role,
+            "board": None if self.cwt is None else self.cwt.board,
             "not_before": rfc3339(held.not_before),
             "expires": None if held.expires is None else rfc3339(held.expires),
             "key_in_force": None if held.key is None else did.did_key(held.key),

@@ -32,6 +32,7 @@ from tallystick_host.broker_login import Login
 from tallystick_host.console import BoardRefusedError, Console
 from tallystick_host.enrolment import Device, Enrolment
 from tallystick_host.errors import RefusedError, UndoneError, UseError
+from tallystick_host.issuing import end_of
 from tallystick_host.words import shown
 
 __all__ = ["Enrolled", "Settings", "challenge", "enrol", "proven", "start"]
@@ -142,8 +143,12 @@ def enrol(
     settings: Settings,
     name: str | None = None,
     valid_days: int | None = None,
+    kind: str | None = None,
 ) -> Enrolled:
-    """Enrol the board at `console` and save `enrolment`; the board is left as it was if something is refused early."""
+    """Enrol the board at `console` and save `enrolment`; the board is left as it was if something is refused early.
+
+    `kind`: what the credential says that the board is, as in `boards/`; None: what it says already, or nothing.
+    """
     info = console.facts("info")
     if "key" not in info:
         fault = shown(str(info.get("fault", "unknown")))
@@ -168,7 +173,7 @@ def enrol(
             code="enrol.owner",
             hint=f"whoever is allowed to, types on its console: unset owner {id}",
         )
-    raw, why = _credential(known, who, device_did, valid_days)
+    raw, why = _credential(known, who, device_did, end_of(valid_days), kind)
     result = Enrolled(
         Device(device_did, name or (known.name if known else None), raw), answered.next
     )
@@ -245,19 +250,24 @@ def start(console: Console) -> bool:
 
 
 def _credential(
-    known: Device | None, who: Authority, device_did: str, valid_days: int | None
+    known: Device | None, who: Authority, device_did: str, expires: int | None, kind: str | None
 ) -> tuple[bytes, str]:
     """The credential to hold, and why it is a new one (empty if it is the one that is held)."""
     why = "credential issued"
     if known is not None:
         held = known.parsed()
+        kind = kind or held.board
         if held.issuer != who.issuer.key_did:
             why = f"credential issued anew: the old one is of {shown(held.issuer)}"
         elif held.expires is not None and held.expires <= int(time.time()):
             why = "credential issued anew: the old one has expired"
+        elif held.board != kind:
+            was = "no kind of board" if held.board is None else held.board
+            why = f"credential issued anew: {kind}, the old one says {was}"
+            expires = held.expires if expires is None else expires
         else:
             return known.credential, ""
-    return who.credential(device_did, valid_days), why
+    return who.credential(device_did, expires, kind), why
 
 
 def _apply(console: Console, settings: Settings, result: Enrolled) -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
-from tallystick_host import enrol
+from tallystick_host import boards, enrol
 from tallystick_host.authority import Authority
 from tallystick_host.console import Console, TransportError
 from tallystick_host.enrol import Settings
@@ -36,6 +36,7 @@ class Fleet:
         self._enrolment_path = enrolment_path
         self._who = who
         self._settings = settings
+        self._kind = boards.kind(None, folder)
         self._started: list[VirtualBoard] = []  # every one, to be ended
         self._running: dict[str, VirtualBoard] = {}  # enrolled: nobody else reads them
         self._closed = False
@@ -97,6 +98,7 @@ class Fleet:
             self._who,
             settings=self._settings,
             name=name,
+            kind=self._kind,
         )
         enrol.start(console)
         self._running[name] = board

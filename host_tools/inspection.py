@@ -103,6 +103,7 @@ def _credential(data: bytes) -> Facts:
         "expires": None if one.expires is None else rfc3339(one.expires),
         "key in force": None if one.key is None else one.key.raw.hex(),
         "role": one.role,
+        "board": one.board,
         **signed_facts(one.signed),
     }
 

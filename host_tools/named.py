@@ -8,7 +8,7 @@ from pathlib import Path
 
 from tallystick import did, record
 from tallystick.errors import TallystickError
-from tallystick_host.enrolment import Enrolment
+from tallystick_host.enrolment import Device, Enrolment
 from tallystick_host.errors import UseError
 from tallystick_host.words import shown_path
 
@@ -18,12 +18,13 @@ __all__ = ["Named", "did_of", "named"]
 @dataclass(frozen=True)
 class Named:
     """A device's id; its DID where that is known from the name alone; the issuer whose credential the enrolment file
-    holds for it.
+    holds for it, and the kind of board that it names.
     """
 
     id: str
     did: str | None
     issuer: str | None = None
+    kind: str | None = None
 
 
 def named(text: str, enrolment_path: Path | None) -> Named:
@@ -42,7 +43,7 @@ def named(text: str, enrolment_path: Path | None) -> Named:
     found = Enrolment.load(enrolment_path).named(text)
     if found is None:
         raise UseError(f"no board {text!r} in {shown_path(enrolment_path)!r}")
-    return Named(found.id, found.did, found.parsed().issuer)
+    return _held(found)
 
 
 def did_of(text: str) -> str:
@@ -56,4 +57,9 @@ def did_of(text: str) -> str:
 
 def _enrolled(id: str, enrolment_path: Path | None) -> Named | None:
     found = None if enrolment_path is None else Enrolment.load(enrolment_path).with_id(id)
-    return None if found is None else Named(found.id, found.did, found.parsed().issuer)
+    return None if found is None else _held(found)
+
+
+def _held(device: Device) -> Named:
+    credential = device.parsed()
+    return Named(device.id, device.did, credential.issuer, credential.board)

@@ -54,13 +54,16 @@ _DEFAULT_SENSOR: Final = "tally.chip_sensor"
 
 @dataclass(frozen=True)
 class Wish:
-    """What is wanted for one board. Exactly one of `port` and `virtual`; `board` None: find out."""
+    """What is wanted for one board. Exactly one of `port` and `virtual`; `board` None: find out. `kind`: what the
+    credential says that it is; None: what it says already, or nothing.
+    """
 
     enrolment_path: Path
     settings: Settings
     port: str | None = None
     virtual: Path | None = None
     board: Board | None = None
+    kind: str | None = None
     name: str | None = None
     wifi_ssid: str | None = None
     wifi_password: str | None = field(default=None, repr=False)
@@ -217,6 +220,7 @@ def _enrol(
         settings=wish.settings,
         name=wish.name,
         valid_days=wish.valid_days,
+        kind=wish.kind,
     )
     result.done[:0] = done
     return result

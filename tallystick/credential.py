@@ -29,7 +29,7 @@ ROLE: Final = -65537  # private use
 STATUS: Final = -65538  # private use: the registered claim with its URI does not fit a board
 BOARD: Final = -65539  # private use: what kind of board the issuer saw
 INSPECTOR: Final = "inspector"
-_BOARD: Final = re.compile(r"[A-Za-z0-9._-]{1,32}")
+KIND: Final = re.compile(r"[A-Za-z0-9._-]{1,32}")
 
 _KNOWN: Final = {ISSUER, SUBJECT, EXPIRES, NOT_BEFORE, CONFIRMATION, ROLE, STATUS, BOARD}
 
@@ -139,7 +139,7 @@ def _did(value: cbor.Value, what: str) -> str:
 
 
 def _board(value: cbor.Value) -> str:
-    if not isinstance(value, str) or not _BOARD.fullmatch(value):
+    if not isinstance(value, str) or not KIND.fullmatch(value):
         raise FormatError("credential.board", "a board kind has 1 to 32 of A-Z a-z 0-9 . _ -")
     return value
 

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import rich_click as click
 
 from tallystick import did, timestamp
-from tallystick.credential import INSPECTOR
+from tallystick.credential import INSPECTOR, KIND
 from tallystick.errors import TallystickError
 from tallystick.verdict import Check, Outcome, Verdict
 from tallystick_host import credential_file, files, issuer, policy_file, terminal
 from tallystick_host.commands import credential_status
-from tallystick_host.enrolment import Device, Enrolment
+from tallystick_host.enrolment import Enrolment
 from tallystick_host.errors import UndoneError, UseError
 from tallystick_host.home import Home
-from tallystick_host.issuing import Issued, issue
+from tallystick_host.issuing import Issued, end_of, issue
 from tallystick_host.named import Named, did_of, named
 from tallystick_host.status_book import read_list
 from tallystick_host.words import columns, rfc3339, shown, shown_path
@@ -68,6 +69,9 @@ credential_status.add_to(command)
 @click.option(
     "--role", type=click.Choice([INSPECTOR]), help="For a person who inspects devices, by his DID."
 )
+@click.option(
+    "--board", "board", metavar="KIND", help="What kind of board it is; default: what it says now."
+)
 @click.option("--in-force", metavar="DID", help="The key in force, after a rotation.")
 @click.option("--no-status", is_flag=True, help="Without a place in the status lists.")
 @click.option(
@@ -91,6 +95,7 @@ def issue_(
     form: str,
     expires: int | None,
     role: str | None,
+    board: str | None,
     in_force: str | None,
     no_status: bool,
     update: bool,
@@ -108,7 +113,8 @@ def issue_(
     tally credential issue did:key:z6Mk... --form vc --expires 365
     tally credential issue did:key:z6Mk... --role inspector --expires 90
     """
-    subject = _subject(named(device, enrolment_path))
+    who = named(device, enrolment_path)
+    subject = _subject(who)
     if update and (enrolment_path is None or role is not None):
         raise UseError("--update needs --enrolment, and a credential of a board")
     id = did.public_key(subject).kid.hex()
@@ -121,9 +127,10 @@ def issue_(
         home,
         issuer.load(home),
         subject,
-        valid_days=expires,
+        expires=end_of(expires),
         key=key,
         role=role,
+        board=_kind(board, role, who.kind),
         with_status=not no_status,
     )
     for one, path in paths.items():
@@ -255,6 +262,20 @@ def verify(
     return verdict.exit_status
 
 
+def _kind(given: str | None, role: str | None, held: str | None) -> str | None:
+    """What the credential is to say of the kind of board; `UseError` for a name that no policy could ask for."""
+    if role is not None:
+        if given is not None:
+            raise UseError("a person is no kind of board", hint="--role or --board, not both")
+        return None
+    if given is not None and not KIND.fullmatch(given):
+        raise UseError(
+            f"{shown(given)!r} is no kind of board",
+            hint="1 to 32 of A-Z a-z 0-9 . _ -, as in tally boards list",
+        )
+    return given or held
+
+
 def _subject(device: Named) -> str:
     if device.did is None:
         raise UseError(
@@ -271,7 +292,7 @@ def _update(path: Path, subject: str, issued: Issued) -> None:
         known = enrolment.with_id(id)
         if known is None or known.did != subject:
             raise UseError(f"{id} is not in {shown_path(path)!r}", hint="tally enrol enrols it")
-        enrolment.put(Device(subject, known.name, issued.cwt))
+        enrolment.put(replace(known, credential=issued.cwt))
         enrolment.save()
 
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import rich_click as click
 
+from tallystick_host import boards, options, terminal
 from tallystick_host import enrol as enrolling
-from tallystick_host import options, terminal
 from tallystick_host.authority import Authority
 from tallystick_host.console import Console
 from tallystick_host.enrol import Settings
@@ -23,6 +23,7 @@ __all__ = ["command"]
     options.ENROLMENT,
     options.PORT,
     options.VIRTUAL,
+    options.BOARD,
     options.NAME,
     options.GATEWAY,
     options.BROKER,
@@ -38,6 +39,7 @@ def command(
     enrolment_path: Path,
     port: str | None,
     virtual: Path | None,
+    board_id: str | None,
     name: str | None,
     gateway: str | None,
     broker: str | None,
@@ -49,14 +51,17 @@ def command(
 ) -> None:
     """Enrol one board: it proves its key, gets a credential, its owner and its gateway's grant.
 
-    The key is made on the board and stays there. Enrolling a board again changes nothing that is right already.
+    The key is made on the board and stays there. Enrolling a board again changes nothing that is right already. With
+    --board the credential says what kind of board it is, which a policy may ask for.
 
     \b
     tally enrol --enrolment fleet.json --port /dev/ttyUSB0 --name cold-room-3 \\
                 --gateway "$(tally-gateway identity)" --broker broker.local:1883
     tally enrol --enrolment fleet.json --virtual boards/one --broker localhost
     """
-    port = options.one_board(port, virtual)
+    board = None if board_id is None else boards.find(board_id)
+    kind = boards.kind(board, virtual)
+    port = options.one_board(port, virtual, board)
     who = Authority.load(home, enrolment_path, gateway)
     settings = Settings(*options.broker_address(broker), interval, batch, not no_login)
     checked = None if name is None else check_name(name)
@@ -72,6 +77,7 @@ def command(
             settings=settings,
             name=checked,
             valid_days=expires,
+            kind=kind,
         )
         if transport.stays and settings.broker_host and enrolling.start(console):
             result.done.append("started")

@@ -13,8 +13,8 @@ from tallystick import did, senml, tlog_proof
 from tallystick.body import Open, Readings
 from tallystick.policy import Policy
 from tallystick.proof import Proof
-from tallystick.verdict import Status, Verdict
-from tallystick_host import files, policy_file, source, tables, terminal
+from tallystick.verdict import Outcome, Status, Verdict
+from tallystick_host import files, issuer, issuing, policy_file, source, tables, terminal
 from tallystick_host.errors import UndoneError, UseError
 from tallystick_host.home import Home
 from tallystick_host.places import place
@@ -32,11 +32,12 @@ _SUFFIXES: Final = {
     "tlog-policy": ".tlog-policy",
     "cose-receipt": ".receipt.cose",
     "scitt-statement": ".statement.cose",
+    "vc": ".vc.json",
 }
 _VALUES: Final = ("csv", "parquet", "senml", "senml-cbor")
 _MARKED: Final = ("csv", "parquet")  # the verdict stands in each row
 _SIGNED: Final = ("cose-receipt", "scitt-statement")
-_TEXTS: Final = ("csv", "senml", "tlog-proof", "tlog-policy")
+_TEXTS: Final = ("csv", "senml", "tlog-proof", "tlog-policy", "vc")
 
 
 @click.command("export")
@@ -85,14 +86,16 @@ def command(
     tlog-policy       the gateways of the policy, for C2SP tools
     cose-receipt      the same as a COSE receipt, RFC 9942
     scitt-statement   the gateway's statement about a record, RFC 9943
+    vc                the device's credential as a W3C Verifiable Credential 2.0
 
-    FILE is verified first. Values are written only if it is VERIFIED. The last two are signed by the gateway, and so
-    need its data folder.
+    FILE is verified first. Values are written only if it is VERIFIED. cose-receipt and scitt-statement are signed by
+    the gateway, and so need its data folder; vc is signed by the issuer, and so needs his home folder.
 
     \b
     tally export day.tally --to csv
     tally export day.tally --to tlog-proof --seq 40 -o reading.tlog-proof
     tally export day.tally --to cose-receipt --seq 40 --dir /var/lib/tallystick
+    tally export day.tally --to vc
     """
     if (folder is not None) != (form in _SIGNED):
         raise _folder_wrong(form)
@@ -106,7 +109,10 @@ def command(
     found = verified(path, trusted)
     if form in _VALUES:
         _may_have(found.verdict, unverified, form)
-    data = _written(form, found.proof, found.verdict, trusted, seq, folder)
+    if form == "vc":
+        data = _credential(home, found.proof, found.verdict)
+    else:
+        data = _written(form, found.proof, found.verdict, trusted, seq, folder)
     if to_stdout:
         sys.stdout.buffer.write(data)
         sys.stdout.buffer.flush()
@@ -139,6 +145,14 @@ def _written(
         number = _number(proof, seq)
         return source.signed_by_gateway(folder, _device(proof), proof.records[number].seq, form)
     return makers[form]()
+
+
+def _credential(home: Home, proof: Proof, verdict: Verdict) -> bytes:
+    held, check = proof.credential, verdict.check("device.credential")
+    if held is None or check is None or check.result is not Outcome.OK:
+        detail = "no credential in the file" if check is None else check.detail
+        raise UndoneError(detail, code="device.credential", hint="tally verify says more")
+    return issuing.as_document(home, issuer.load(home), held)
 
 
 def _tlog_proof(proof: Proof, seq: int | None) -> bytes:

@@ -130,7 +130,8 @@ def wish_of(given: Mapping[str, Any]) -> Wish:
     """What the options ask for."""
     board = None if given["board_id"] is None else boards.find(given["board_id"])
     port = options.one_board(given["port"], given["virtual"], board)
-    return replace(_shared(given), port=port, virtual=given["virtual"], board=board)
+    kind = boards.kind(board, given["virtual"])
+    return replace(_shared(given), port=port, virtual=given["virtual"], board=board, kind=kind)
 
 
 def _shared(given: Mapping[str, Any]) -> Wish:
@@ -251,13 +252,15 @@ def _tray(
             batch=row.number("batch") or settings.batch,
         )
         fitting = [board] if board is not None and board.usb else boards.load_all()
+        virtual = Path(row.virtual) if row.virtual else None
         wish = replace(
             shared,
             settings=settings,
             port=ports.choose(row.port, fitting) if row.port else None,
-            virtual=Path(row.virtual) if row.virtual else None,
+            virtual=virtual,
             name=row.name or None,
             board=board,
+            kind=boards.kind(board, virtual),
             sensor=row.sensor or shared.sensor,
         )
         done = provisioning.provision(wish, who, Stages(f"{row.place}: "))

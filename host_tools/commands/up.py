@@ -66,6 +66,7 @@ def command(
         if given["port"] in (None, ports.AUTO):
             # a board whose USB is the chip's own may come back under another name
             wish = replace(wish, port=wish_of(given).port)
+        wish = replace(wish, kind=str(facts["board"]))
         terminal.talk(f"  MicroPython {facts['version']}: {facts['was']}")
 
     def keep(console: Console, done: Provisioned) -> None:

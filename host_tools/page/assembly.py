@@ -23,8 +23,8 @@ FOLDER: Final = Path(__file__).resolve().parent
 _IMPORT: Final = re.compile(
     r'^import (?:\{[^}]*\}|(?P<name>\w+)) from "\./(?P<file>[a-z0-9]+\.(?:js|json))"[^;]*;\n', re.M
 )
-_EXPORT: Final = re.compile(r"^export (?=(?:async )?(?:function|class|const) )", re.M)
-_NAME: Final = re.compile(r"^(?:async )?(?:function|class|const|let) (\w+)", re.M)
+_EXPORT: Final = re.compile(r"^export (?=(?:async )?(?:function\*?|class|const) )", re.M)
+_NAME: Final = re.compile(r"^(?:async )?(?:function\*?|class|const|let) (\w+)", re.M)
 
 
 class AssemblyError(ValueError):

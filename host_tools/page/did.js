@@ -34,7 +34,7 @@ export async function keyOfDid(did) {
   throw new TallyError("did.key-type", `${did} is neither an Ed25519 nor a P-256 key`);
 }
 
-function base58(bytes) {
+export function base58(bytes) {
   let value = BigInt(0);
   for (const byte of bytes) value = value * 256n + BigInt(byte);
   let out = "";
@@ -46,7 +46,7 @@ function base58(bytes) {
   return out;
 }
 
-function fromBase58(text) {
+export function fromBase58(text) {
   let value = 0n;
   for (const c of text) {
     const digit = ALPHABET.indexOf(c);

@@ -38,5 +38,8 @@ export const LIMITS = Object.freeze({
   transaction: 8_192, // part 7: a transaction and a consistency path
   transactionRaw: 512,
   depth: 1_000_000, // blocks that a policy may ask for on top
+  missingRanges: 16, // of an acknowledgement
+  json: 2 ** 18, // a status list
+  jsonDepth: 16,
   receipt: 2 * 32_768 + 8_192,
 });

@@ -1,16 +1,18 @@
 // The page: files in, verdicts out. Nothing leaves it.
 
 import { hex, sha256 } from "./bytes.js";
-import { isHtml, proofInReport } from "./embedded.js";
 import { TallyError } from "./errors.js";
+import { parseJson } from "./json.js";
 import { LIMITS } from "./limits.js";
 import { parsers } from "./parsers.js";
 import { parsePolicy, policyOf } from "./policy.js";
+import { judgedTogether, kindOf } from "./together.js";
 import { verifyProof } from "./verify.js";
-import { el, faultCard, verdictCard } from "./view.js";
+import { betweenCard, el, faultCard, verdictCard } from "./view.js";
 import { plural } from "./words.js";
 
 const NOBODY = "version = 1\n";
+const KINDS = { proof: "file", list: "status list", acknowledgement: "acknowledgement" };
 const EVERY_MS = 80; // between two looks of the progress bar
 const [results, policyState, proofState] = ["results", "policy-state", "proof-state"].map((id) =>
   document.getElementById(id),
@@ -20,7 +22,7 @@ const held = []; // {name, bytes}
 let round = 0;
 
 // for the console and for tests: the same functions as the page uses
-globalThis.tallystick = Object.freeze({ verifyProof, parsePolicy, policyOf, parsers });
+globalThis.tallystick = Object.freeze({ verifyProof, judgedTogether, parseJson, parsePolicy, policyOf, parsers });
 
 async function start() {
   if (!globalThis.crypto?.subtle) {
@@ -54,20 +56,32 @@ function chosen(event) {
 }
 
 async function take(files, isPolicy = false) {
-  const proofs = [];
+  const given = [];
   for (const file of files) {
     if (isPolicy || file.name.endsWith(".toml")) await takePolicy(file);
-    else proofs.push(file);
-  }
-  if (proofs.length) {
-    held.length = 0;
-    for (const file of proofs) {
+    else {
       const readable = file.size <= LIMITS.report;
-      held.push({ name: file.name, bytes: readable ? new Uint8Array(await file.arrayBuffer()) : null });
+      given.push({ name: file.name, bytes: readable ? new Uint8Array(await file.arrayBuffer()) : null });
     }
-    proofState.textContent = plural(held.length, "file");
   }
+  keep(given);
   if (held.length) await judge();
+}
+
+// New proofs take the place of all that was there; what only says more of them comes beside them.
+function keep(given) {
+  const isProof = ({ bytes }) => kindOf(bytes) === "proof";
+  if (given.some(isProof)) held.length = 0;
+  for (const one of given) {
+    const at = held.findIndex(({ name, bytes }) => name === one.name && !isProof({ bytes }));
+    if (at >= 0) held.splice(at, 1, one);
+    else held.push(one);
+  }
+  if (!held.length) return;
+  const count = (kind) => held.filter(({ bytes }) => kindOf(bytes) === kind).length;
+  const counts = Object.entries(KINDS).map(([kind, noun]) => [count(kind), noun]);
+  const shown = counts.filter(([n, noun]) => n || noun === KINDS.proof);
+  proofState.textContent = shown.map(([n, noun]) => plural(n, noun)).join(", ");
 }
 
 async function takePolicy(file) {
@@ -95,36 +109,40 @@ async function judge() {
   const mine = ++round;
   results.replaceChildren();
   results.dataset.done = "no";
-  for (const { name, bytes } of held) {
-    const [bar, what] = [el("progress", { max: "1" }), el("p", { class: "soft" }, `${name}: reading`)];
-    const waiting = el("article", { class: "card" }, what, bar);
-    results.append(waiting);
-    let last = 0;
-    const progress = (step, done, all) => {
-      if (performance.now() - last < EVERY_MS) return null;
-      last = performance.now();
-      what.textContent = `${name}: ${step}, ${done} of ${all}`;
-      bar.value = done / all;
-      return painted();
-    };
-    await painted();
-    const card = await cardOf(name, bytes, progress);
+  const cards = held.map(({ name }) => waitingCard(name));
+  const evidence = (i) => kindOf(held[i].bytes) !== "proof";
+  results.append(...cards.filter((_, i) => !evidence(i)).map((one) => one.card));
+  await painted();
+  const now = Math.floor(Date.now() / 1000);
+  const progressOf = (number) => cards[number].progress;
+  for await (const one of judgedTogether(held, trusted.policy, { now, progressOf })) {
     if (mine !== round) return;
-    waiting.replaceWith(card);
+    if (one.summary) {
+      if (one.summary.length) results.append(betweenCard(one.summary));
+      continue;
+    }
+    const made = one.error
+      ? faultCard(one.name, one.error)
+      : verdictCard(one.name, one.verdict, hex(await sha256(one.data ?? new Uint8Array())));
+    const waiting = cards[one.number];
+    if (waiting.card.isConnected) waiting.card.replaceWith(made);
+    else results.prepend(made);
+    waiting.card = made;
   }
   results.dataset.done = "yes";
 }
 
-async function cardOf(name, bytes, progress) {
-  try {
-    if (bytes === null) throw new TallyError("proof.too-long", "too long for a proof");
-    const now = Math.floor(Date.now() / 1000);
-    const data = isHtml(bytes) ? proofInReport(bytes) : bytes;
-    const verdict = await verifyProof(data, trusted.policy, { progress, now });
-    return verdictCard(name, verdict, hex(await sha256(data)));
-  } catch (error) {
-    return faultCard(name, error);
-  }
+function waitingCard(name) {
+  const [bar, what] = [el("progress", { max: "1" }), el("p", { class: "soft" }, `${name}: waiting`)];
+  let last = 0;
+  const progress = (step, done, all) => {
+    if (performance.now() - last < EVERY_MS) return null;
+    last = performance.now();
+    what.textContent = `${name}: ${step}, ${done} of ${all}`;
+    bar.value = done / all;
+    return painted();
+  };
+  return { card: el("article", { class: "card" }, what, bar), progress };
 }
 
 // Lets the browser draw before the work begins.

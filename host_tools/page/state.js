@@ -14,13 +14,15 @@ const STATUSES = Object.entries({
 
 export class Verification {
   // `options`: progress(what, done, all) is called on the way and waited for; now: Unix seconds, for a policy that
-  // limits the age of the anchor; heads: later records of the device that are known, [{seq, id, source}].
+  // limits the age of the anchor; heads: later records of the device that are known, [{seq, id, source}]; lists:
+  // status lists of the issuer that are at hand, JSON documents.
   constructor(proof, policy, options) {
     this.proof = proof;
     this.policy = policy;
     this.progress = options.progress ?? (() => {});
     this.now = options.now ?? null;
     this.heads = options.heads ?? [];
+    this.lists = options.lists ?? [];
     this.checks = [{ code: "proof.format", result: "ok", detail: "" }];
     this.notes = [];
     this.warnings = [];

@@ -26,6 +26,11 @@ export async function verifyProof(data, policy, options = {}) {
     const checks = [{ code: "proof.format", result: "undecided", detail: error.message }];
     return { status: statusOf(checks), checks, notes: [], warnings: [], proof: null };
   }
+  return verifyParsed(proof, policy, options);
+}
+
+// The same of a proof that is taken apart already.
+export async function verifyParsed(proof, policy, options = {}) {
   const v = new Verification(proof, policy, options);
   if (proof.credential === null) {
     v.add("device.credential", "undecided", "no credential in the file");
@@ -53,7 +58,7 @@ export async function verifyProof(data, policy, options = {}) {
   checkTransaction(v);
   // 10. the standing of the device
   await checkStatements(v, firstKey);
-  checkStatusLists(v);
+  await checkStatusLists(v);
   // 11. between which two moments
   await checkWindow(v);
   // what the policy asks for besides

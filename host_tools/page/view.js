@@ -40,6 +40,11 @@ export function faultCard(file, error) {
   );
 }
 
+// What lies between the files of a device and is not at hand.
+export function betweenCard(lines) {
+  return el("article", { class: "card between" }, ...list("Between the files", lines));
+}
+
 function badge(status) {
   return el("span", { class: "badge" }, status);
 }

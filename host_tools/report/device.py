@@ -45,6 +45,8 @@ def facts(proof: Proof, policy: Policy, name: str) -> Iterator[tuple[str, str]]:
     yield "Issuer", f"{credential.issuer} ({known})"
     until = "" if credential.expires is None else f" until {rfc3339(credential.expires)}"
     yield "Credential", f"valid from {rfc3339(credential.not_before)}{until}"
+    if credential.board is not None:
+        yield "Kind of board", f"{credential.board} (the issuer's word)"
     opens = [
         one for one in (*proof.opens, *proof.links, *proof.records) if isinstance(one.body, Open)
     ]

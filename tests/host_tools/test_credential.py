@@ -379,15 +379,36 @@ def test_an_enrolled_boards_credential_is_replaced(acme: Acme) -> None:
     old = credential.sign(held.key, held.key_did, DEVICE, START)
     entry = {"id": ID, "did": DEVICE, "name": "cold-room", "future": "kept"}
     entry["credential"] = base64.b64encode(old).decode()
+    entry["login"] = "$7$101$c2FsdA==$ZGlnZXN0"
     fleet = acme.folder / "fleet.json"
     fleet.write_text(json.dumps({"version": 1, "grant": None, "devices": [entry]}))
     argv = ("--enrolment", fleet)
     acme.done("credential", "issue", "cold-room", *argv, "--update", "--form", "cwt")
     after = json.loads(fleet.read_text())["devices"]
     assert (1, "cold-room", "kept") == (len(after), after[0]["name"], after[0]["future"])
+    # a board whose login is lost from the file is locked out of its broker
+    assert entry["login"] == after[0]["login"]
     assert (acme.folder / f"{ID}.cwt").read_bytes() == base64.b64decode(after[0]["credential"])
     acme.done("credential", "suspend", ID, *argv)
     assert 4 == acme.verdict(f"{ID}.cwt", *acme.lists())[0]
+    kinds = []
+    said: tuple[tuple[str, ...], ...] = (
+        (),
+        ("--board", "ESP32_GENERIC_S3"),
+        (),
+        ("--board", "VIRTUAL"),
+    )
+    for more in said:
+        acme.done("credential", "issue", ID, *argv, *more, "--update", "--form", "cwt", "--force")
+        kinds.append(
+            json.loads(acme.done("credential", "show", f"{ID}.cwt", "--json").out)["board"]
+        )
+    # what it says stays, until somebody says otherwise
+    assert [None, "ESP32_GENERIC_S3", "ESP32_GENERIC_S3", "VIRTUAL"] == kinds
+    said = (("--board", "an ESP32"), ("--board", "VIRTUAL", "--role", "inspector"))
+    for words in said:
+        ran = acme("credential", "issue", OTHER, *words, "--form", "cwt")
+        assert (2, True) == (ran.status, "\nhint: " in ran.err)
     ran = acme("credential", "issue", OTHER, *argv, "--update")
     assert (2, True) == (ran.status, "hint: tally enrol" in ran.err)
 

@@ -18,10 +18,11 @@ from pathlib import Path
 
 import pytest
 
-from tallystick import credential, did, message
+from tallystick import credential, did, limits, message
 from tallystick.checkpoint import gateway_name
 from tallystick.keys import PrivateKey
 from tallystick.note import VerifierKey
+from tallystick.verify import verify
 from tallystick_host import enrol, grants, issuer, issuing
 from tallystick_host.authority import Authority
 from tallystick_host.console import BoardRefusedError, Console
@@ -52,6 +53,8 @@ class Desk:
         settings: Settings | None = None,
         issuer_key: PrivateKey | None = None,
         make_login: bool = True,
+        kind: str | None = None,
+        valid_days: int | None = None,
     ) -> Enrolled:
         console = Console(board, answer_s=0.5)
         console.wake()
@@ -67,6 +70,8 @@ class Desk:
             who,
             settings=settings or Settings("broker.local", 1883, 2000, 5, make_login),
             name=name,
+            kind=kind,
+            valid_days=valid_days,
         )
 
 
@@ -351,6 +356,48 @@ def test_a_credential_that_no_longer_serves_is_issued_anew(desk: Desk) -> None:
     assert did.did_key(desk.home.issuer().public) == credential.parse(board.credential).issuer
 
 
+def test_the_credential_says_what_kind_of_board_it_is(desk: Desk) -> None:
+    """Broken: a policy that asks for certain boards refuses all that were ever enrolled."""
+    world, board = World(), ScriptedBoard(key("device"))
+    desk.enrol(board, "a", issuer_key=world.issuer, valid_days=3)
+    unnamed = credential.parse(board.credential)
+    assert unnamed.board is None
+    (done,) = desk.enrol(board, "a", issuer_key=world.issuer, kind="LILYGO_T_SIM7000G").done[:1]
+    assert "credential issued anew: LILYGO_T_SIM7000G, the old one says no kind of board" == done
+    held = credential.parse(board.credential)
+    assert ("LILYGO_T_SIM7000G", unnamed.expires) == (held.board, held.expires)
+    # the longest of our names, a place in the status lists and an end fit onto a board
+    assert len(board.credential) <= limits.BOARD_CREDENTIAL_BYTES
+    # nobody has to say it twice, and it outlives a renewal for another reason
+    for kind in (None, "LILYGO_T_SIM7000G"):
+        assert [] == desk.enrol(board, "a", issuer_key=world.issuer, kind=kind).done
+    assert (
+        "LILYGO_T_SIM7000G"
+        == credential.parse(Enrolment.load(desk.file).devices[0].credential).board
+    )
+    desk.enrol(board, "a", issuer_key=key("next issuer"))
+    assert "LILYGO_T_SIM7000G" == credential.parse(board.credential).board
+
+
+@pytest.mark.parametrize(
+    ("asked", "status"), [("LILYGO_T_SIM7000G", "VERIFIED"), ("ESP32_GENERIC", "UNTRUSTED")]
+)
+def test_a_policy_asks_for_what_enrolment_certified(desk: Desk, asked: str, status: str) -> None:
+    """Broken: what enrolment writes into the credential is not what the policy looks for."""
+    world = World()
+    board = ScriptedBoard(key("device"))
+    desk.enrol(board, "a", issuer_key=world.issuer, kind="LILYGO_T_SIM7000G")
+    world.device.open()
+    world.device.readings()
+    raw = world.proof(1, credential=board.credential)
+    trusted = world.policy.replace(boards=(asked,))
+    verdict = verify(raw, trusted)
+    assert status == str(verdict.status)
+    check = verdict.check("board.kind")
+    assert check is not None
+    assert "LILYGO_T_SIM7000G" in check.detail
+
+
 def test_the_board_comes_first_and_the_file_last(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -507,6 +554,13 @@ def test_the_real_agent_on_a_virtual_board(tally: Tally) -> None:
     facts = json.loads(first.out)
     assert (0, "one") == (facts["next"], facts["name"])
     assert "chain begun" in facts["changed"]
+    # a simulator is certified as one, and as nothing else
+    assert "VIRTUAL" == Enrolment.load(tally.cwd / "fleet.json").devices[0].parsed().board
+    lie = tally(*argv, *more, "--board", "ESP32_GENERIC")
+    assert (2, "error: a virtual board is no ESP32_GENERIC\nhint: leave --board out\n") == (
+        lie.status,
+        lie.err[lie.err.index("error:") :],
+    )
     again = json.loads(tally(*argv, *more).out)
     assert (facts["id"], []) == (again["id"], again["changed"])
 

@@ -11,8 +11,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from tallystick import senml, tlog_proof
+from tallystick import jcs, senml, tlog_proof, vc
 from tallystick.body import Channel
+from tallystick_host import issuer, issuing
+from tallystick_host.home import Home
 from tests.cold_room import ColdRoom
 from tests.host_tools.conftest import Tally
 from tests.world import World
@@ -157,3 +159,34 @@ def test_json_of_senml_is_json(day: Tally) -> None:
     """Another reader would stumble over our digits."""
     made = day("export", "bounded.tally", "--to", "senml", "-o", "-", *P)
     assert 4.47 == json.loads(made.out)[0]["v"]
+
+
+def test_vc(tally: Tally) -> None:
+    """The credential of a proof would say something else in its other form, or anybody could sign it."""
+    tally("init")
+    home = Home(tally.home)
+    who = issuer.load(home)
+    world = World()
+    world.device.open()
+    world.device.readings()
+    issued = issuing.issue(home, who, world.device.did, board="VIRTUAL")
+    tally.write("a.tally", world.proof(1, credential=issued.cwt))
+    policy = world.policy_text(issuer=False) + f'[[issuers]]\ndid = "{who.key_did}"\n'
+    tally.write("policy.toml", policy)
+    made = tally("export", "a.tally", "--to", "vc", *P)
+    assert (0, "a.vc.json\n") == (made.status, made.out), made.err
+    said, signed = (
+        jcs.parse(raw) for raw in ((tally.cwd / "a.vc.json").read_bytes(), issued.document)
+    )
+    assert who.key.public == vc.verify(said, [who.key.public])
+    # what was issued with it, to the place in the status lists; the moment of the signature is another
+    assert {**said, "proof": None} == {**signed, "proof": None}
+    # nobody else can, and nobody is shown what an issuer did not sign
+    other = tally("export", "a.tally", "--to", "vc", "--force", *P, env={"TALLY_HOME": "other"})
+    assert (2, True) == (other.status, "hint: tally init" in other.err)
+    tally("init", env={"TALLY_HOME": "other"})
+    other = tally("export", "a.tally", "--to", "vc", "--force", *P, env={"TALLY_HOME": "other"})
+    assert (5, True) == (other.status, "(vc.issuer)" in other.err)
+    tally.write("policy.toml", world.policy_text())
+    other = tally("export", "a.tally", "--to", "vc", "--force", *P)
+    assert (5, True) == (other.status, "is not in the policy (device.credential)" in other.err)

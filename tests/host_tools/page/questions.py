@@ -47,10 +47,13 @@ def asked(
     *,
     now: int | None = None,
     heads: Sequence[Any] = (),
+    lists: Sequence[Any] = (),
 ) -> Question:
     """A proof, whom to trust, and what Python says of it."""
     known = [{"seq": one.seq, "id": one.id.hex(), "source": one.source} for one in heads]
-    question = {"proof": data.hex(), "policy": toml(policy), "now": now, "heads": known}
+    question: Question = {"proof": data.hex(), "policy": toml(policy), "now": now, "heads": known}
+    if lists:
+        question["lists"] = [json.dumps(one) for one in lists]
     return {**question, "said": said(verdict), "name": name}
 
 

@@ -24,11 +24,11 @@ _seen: set[str] = set()
 
 def _recorded(data: Any, policy: Policy, lists: Sequence[Any] = (), **more: Any) -> Verdict:
     verdict = _original(data, policy, lists, **more)
-    # status lists and other ledgers are no part of a proof; a check of its own cannot be written down
-    asks_more = lists or any(more.pop(name, None) for name in ("seen", "check"))
+    # other ledgers are no part of a proof; a check of its own cannot be written down
+    asks_more = any(more.pop(name, None) for name in ("seen", "check"))
     if isinstance(data, bytes) and not asks_more:
         name = os.environ["PYTEST_CURRENT_TEST"]
-        line = json.dumps(asked(data, policy, verdict, name, **more))
+        line = json.dumps(asked(data, policy, verdict, name, lists=lists, **more))
         key = line.partition('"name"')[0]
         if key not in _seen:
             _seen.add(key)

@@ -1,7 +1,7 @@
 // Runs the page's own modules under Node: one JSON question a line in, one JSON answer a line out.
 //
 //   {"proof": hex, "policy": toml}   -> {"status", "checks": [[code, result], ...], ...}; the policy may be a table in
-//                                      JSON as well, and "now" and "heads" may stand beside it
+//                                      JSON as well; "now", "heads" and "lists" (texts) may stand beside it
 //   {"object": kind, "bytes": hex}   -> {"code": null} or the code of the error
 //   {"policy": toml}                 -> the same
 //   {"keccak": hex}                  -> {"hash": hex}
@@ -15,6 +15,7 @@ const { fromHex, hex } = await load("bytes");
 const { TallyError } = await load("errors");
 const { verifyProof } = await load("verify");
 const { parsePolicy, policyOf } = await load("policy");
+const { parseJson } = await load("json");
 const { parsers } = await load("parsers");
 const { keccak256 } = await load("keccak");
 const { verifySecp256k1 } = await load("secp256k1");
@@ -29,7 +30,9 @@ async function answer(asked) {
   if (asked.keccak !== undefined) return { hash: hex(keccak256(fromHex(asked.keccak))) };
   if (asked.proof === undefined) return { code: await refusal(asked) };
   const { now, heads } = asked;
-  const verdict = await verifyProof(fromHex(asked.proof), await policyIn(asked), { now, heads });
+  const lists = (asked.lists ?? []).map((text) => parseJson(new TextEncoder().encode(text)));
+  const options = { now, heads, lists };
+  const verdict = await verifyProof(fromHex(asked.proof), await policyIn(asked), options);
   return {
     status: verdict.status,
     checks: verdict.checks.map((check) => [check.code, check.result]),
