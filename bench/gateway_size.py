@@ -34,6 +34,7 @@ from tallystick.cose import Signed
 from tallystick.did import did_key
 from tallystick.keys import PrivateKey
 from tallystick.record import Record
+from tallystick_gateway import bounds
 from tallystick_gateway.folder import Folder
 from tallystick_gateway.log import Log
 from tallystick_gateway.rows import DeviceRow, StoredCheckpoint
@@ -47,7 +48,9 @@ DEVICES = 10_000
 BATCH = 512
 CHECKPOINT_EVERY = 20  # batches
 SMALL = 10_000
-WINDOW = 20_480  # leaves over which a speed is taken
+WINDOW = (
+    bounds.INDEX_TAIL
+)  # leaves over which a speed is taken: all of the index is written once in it
 BYTES_A_LEAF = 450  # database, tiles and bundles on disk
 RAW_BYTES = 149  # of a record with one reading of two channels
 START = 1_795_242_134
@@ -133,7 +136,6 @@ class _Growing:
             with self.store.transaction():
                 for at, (device, one) in enumerate(batch):
                     self.store.add_leaf(size + at, device, one, Result.ADMITTED)
-                    self.store.add_record(size + at, device, one)
             between = time.perf_counter()
             self.log.append([one.raw for _, one in batch])
             ended = time.perf_counter()
@@ -181,7 +183,7 @@ class _Growing:
                 key = self.keys[at].public
                 chain = Chain(key)
                 # the last batch may have left out the last devices' newest record
-                while self.store.link(key.kid, head.seq) is None:
+                while self.store.place(key.kid, head.seq) is None:
                     head = replace(head, seq=head.seq - 1)  # noqa: PLW2901
                 chain.top = head.seq
                 self.store.put_device(DeviceRow(key.kid, did_key(key), chain.dump(), START))

@@ -12,6 +12,7 @@ INBOX_BYTES: Final = 16 * 2**20
 PACKET_BYTES: Final = 2**20  # of an MQTT packet that the broker may send us
 OUTBOX_MESSAGES: Final = 20_000  # published, not taken by the broker yet
 BATCH_MESSAGES: Final = 512  # in one transaction
+INDEX_TAIL: Final = 32_768  # newest leaves that are in memory and in no page of the index yet
 QUARANTINE_ROWS: Final = 10_000  # rejected messages kept, of all senders together
 QUARANTINE_BYTES: Final = 16 * 2**20
 QUARANTINE_PREFIX: Final = 256  # of a message that is too long to look into

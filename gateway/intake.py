@@ -183,7 +183,6 @@ class Intake:
         self._store.add_leaf(leaf, device, parsed, finding.result)
         out.leaves.append(parsed.raw)
         if finding.result is Result.ADMITTED:
-            self._store.add_record(leaf, device, parsed)
             self._chains.stored(device)
             out.admitted.append((device, parsed))
             if isinstance(parsed.body, Rotate):

@@ -220,7 +220,7 @@ def test_a_start_that_finds_torn_tiles(gateway: Gateway, field: Field) -> None:
         ("UPDATE devices SET last_seen = 1, state = (SELECT x'80')", b"stored state is another"),
         ("UPDATE checkpoints SET root = zeroblob(32)", b"leaves have another root"),
         ("UPDATE anchors SET block = x'00'", b"another block is confirmed"),
-        ("UPDATE records SET id = zeroblob(32) WHERE seq = 2", b"another record has its place"),
+        ("UPDATE leaves SET start = 7 WHERE seq = 2", b"another kind, time or id"),
     ],
 )
 def test_fsck_finds(gateway: Gateway, field: Field, change: str, words: bytes) -> None:
