@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import islice
 
 from tallystick import limits, record
 from tallystick.body import Kind
 from tallystick.chain import Link, Result
+from tallystick.errors import LinkError, TallystickError
 from tallystick_gateway.rows import DeviceRow
 from tallystick_gateway.store.leaves import Leaves
 from tallystick_gateway.store.places import START_BYTES
@@ -19,11 +20,18 @@ class Chains(Leaves):
     """What belongs to one device."""
 
     def link(self, device: bytes, seq: int) -> Link | None:
-        """What the chain rules need of a record."""
+        """What the chain rules need of a record; `LinkError` if the disk has changed it."""
         raw = self.raw_at(device, seq)
         if raw is None:
             return None
-        held = record.parse(raw)
+        try:
+            held = record.parse(raw)
+        except TallystickError as error:
+            raise LinkError(
+                "gateway.internal",
+                f"the stored record {seq} of device {device.hex()} is damaged",
+                hint="run tally-gateway fsck, and restore from a backup",
+            ) from error
         return Link(held.id, held.prev, held.signed.kid)
 
     def raw_at(self, device: bytes, seq: int) -> bytes | None:
@@ -89,12 +97,12 @@ class Chains(Leaves):
         ):
             yield DeviceRow(*row)
 
-    def put_device(self, row: DeviceRow) -> None:
-        """Keep a device's row."""
-        self._db.execute(
+    def put_devices(self, rows: Iterable[DeviceRow]) -> None:
+        """Keep some devices' rows."""
+        self._db.executemany(
             "INSERT INTO devices VALUES (?, ?, ?, ?) ON CONFLICT (device) DO UPDATE SET"
             " state = excluded.state, last_seen = excluded.last_seen",
-            (row.device, row.did, row.state, row.last_seen),
+            ((row.device, row.did, row.state, row.last_seen) for row in rows),
         )
 
     def add_key(self, kid: bytes, device: bytes) -> None:
