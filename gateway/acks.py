@@ -74,7 +74,7 @@ class Acks:
     def sign(self, chain: Chain, now: int) -> bytes:
         """The acknowledgement for a chain as it stands in the database."""
         upto = chain.upto
-        link = None if upto is None else self._store.link(chain.device, upto)
+        link = None if upto is None else chain.links.get(upto)
         nonce = os.urandom(NONCE_BYTES)
         self.sessions.setdefault(chain.device, Session()).nonces.append(nonce)
         return message.sign_acknowledgement(

@@ -94,6 +94,7 @@ class Anchors:
         self._tips: list[bytes] = []
         self._next_build = 0.0
         self._next_submit: dict[bytes, float] = {}
+        self._waits: dict[bytes, float] = {}  # from one submission to the next, seconds
         self._pending = {a.id: a for a in store.anchors("pending", "attached")}
         own = [a.size for a in self._pending.values() if a.origin == identity.origin]
         self._anchored = max([store.anchored_size(identity.origin), *own])
@@ -118,13 +119,18 @@ class Anchors:
     def connected(self) -> None:
         """The broker may have lost what we submitted: all of it is due again."""
         self._next_submit.clear()
+        self._waits.clear()
 
     def due(self, checkpoints: Checkpoints, clock: float, now: int) -> list[bytes]:
         """The blocks to submit now. A new one is kept in the database before it is returned."""
         self._build(checkpoints, clock, now)
         ready = [a for a in self._pending.values() if clock >= self._next_submit.get(a.id, 0.0)]
         for anchor in ready:
-            self._next_submit[anchor.id] = clock + bounds.RESUBMIT_S
+            # ever more rarely: what is sent to a ledger that is away for days waits at the broker
+            wait = min(
+                2 * self._waits.get(anchor.id, bounds.RESUBMIT_S / 2), bounds.RESUBMIT_MOST_S
+            )
+            self._waits[anchor.id], self._next_submit[anchor.id] = wait, clock + wait
         return [anchor.block for anchor in ready]
 
     def wait(self, checkpoints: Checkpoints, clock: float) -> float:
@@ -168,13 +174,16 @@ class Anchors:
         except TallystickError as error:
             log.warning("tips refused", reason=str(error))
 
-    def newest(self, raw: bytes) -> bool:
+    def newest(self, raw: bytes, clock: float) -> bool:
         """The ledger's retained milestone; True if it is newer than the one we knew."""
         try:
-            return self._keep(self._ledger.milestone(raw))
+            fresh = self._keep(self._ledger.milestone(raw))
         except TallystickError as error:
             log.warning("milestone refused", reason=str(error))
             return False
+        if fresh:
+            self._back(clock)
+        return fresh
 
     def receipt(self, raw: bytes, clock: float) -> None:
         """An answer to one of our blocks; everything else is left alone."""
@@ -205,6 +214,14 @@ class Anchors:
             self._anchored = min(self._anchored, self._store.anchored_size(self._identity.origin))
         del self._pending[anchor.id]
         self._next_submit.pop(anchor.id, None)
+        self._waits.pop(anchor.id, None)
+
+    def _back(self, clock: float) -> None:
+        """The ledger lives: it need not wait long for what it may have missed."""
+        for block_id, wait in self._waits.items():
+            if wait > bounds.RESUBMIT_S:
+                self._waits[block_id] = bounds.RESUBMIT_S / 2
+                self._next_submit[block_id] = clock
 
     def _keep(self, fresh: Milestone) -> bool:
         self._store.add_milestone(fresh)

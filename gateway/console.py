@@ -9,6 +9,7 @@ import functools
 import json
 import re
 import sqlite3
+import ssl
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -203,6 +204,19 @@ def secret(path: Path) -> str:
     if not lines or not lines[0]:
         raise Complaint(f"{str(path)!r} is empty", status=EXIT_USE)
     return lines[0]
+
+
+def authority(path: Path) -> str:
+    """The name of a file that holds certificates in which TLS can trust."""
+    try:
+        ssl.create_default_context(cafile=str(path))
+    except OSError:  # an SSLError is one
+        raise Complaint(
+            f"no certificate can be read in {str(path)!r}",
+            "a PEM file: -----BEGIN CERTIFICATE-----",
+            EXIT_USE,
+        ) from None
+    return str(path)
 
 
 def device(text: str) -> bytes:

@@ -11,6 +11,8 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
+from typing import Final, NamedTuple
 
 import structlog
 
@@ -27,9 +29,10 @@ __all__ = ["Chains", "Examined", "Examiner", "Message"]
 
 log = structlog.get_logger()
 
+_parse_device: Final = lru_cache(16_384)(topics.parse_device)
 
-@dataclass(frozen=True)
-class Message:
+
+class Message(NamedTuple):
     """A message on a device's `up` topic. `payload` is its start only, if `length` is above the
     limit for records.
     """
@@ -72,6 +75,7 @@ class Chains:
         self._store = store
         self._chains: dict[bytes, Chain] = {}
         self._links: dict[bytes, DeviceLinks] = {}
+        self._same: dict[bytes, EnrolledDevice] = {}  # whose enrolled key is that of the chain
 
     def of(self, device: EnrolledDevice) -> Chain:
         """The chain of a device."""
@@ -85,6 +89,14 @@ class Chains:
             self._chains[device.id], self._links[device.id] = chain, links
         return chain
 
+    def is_of(self, device: EnrolledDevice) -> bool:
+        """Did the chain start with the key that is enrolled?"""
+        if self._same.get(device.id) is not device:
+            if self.of(device).periods[0].key != device.key:
+                return False
+            self._same[device.id] = device
+        return True
+
     def stored(self, device: bytes) -> None:
         """What the chain's links hold is in the database now."""
         self._links[device].fresh.clear()
@@ -97,6 +109,7 @@ class Chains:
         """The transaction failed: read everything again."""
         self._chains.clear()
         self._links.clear()
+        self._same.clear()
 
 
 class Examiner:
@@ -135,7 +148,7 @@ class Examiner:
 
     def _examine(self, examined: Examined) -> None:
         message = examined.message
-        device, name = topics.parse_device(message.topic)
+        device, name = _parse_device(message.topic)
         enrolled = self.devices.get(device)
         examined.device = device if enrolled is not None else None
         if message.length > limits.RECORD_BYTES:
@@ -150,7 +163,7 @@ class Examiner:
             self._refuse_owner_elsewhere(parsed, device)
             raise KeyUnknownError("device.not-enrolled", f"device {device.hex()} is not enrolled")
         chain = self._chains.of(enrolled)
-        if chain.periods[0].key != enrolled.key:
+        if not self._chains.is_of(enrolled):
             raise KeyUnknownError("device.key", "another key with this id was enrolled before")
         if parsed.seq <= chain.top and self._store.raw_at(device, parsed.seq) == parsed.raw:
             examined.copy = True

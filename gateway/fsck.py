@@ -18,6 +18,7 @@ from tallystick.note import VerifierKey
 from tallystick_gateway.anchors import LedgerKey
 from tallystick_gateway.folder import Folder, Identity
 from tallystick_gateway.store import Store
+from tallystick_gateway.store.places import Place, start_of
 from tallystick_gateway.tiles import HEIGHT, WIDTH, Tiles, bundle, partials, tile_path
 
 __all__ = ["Report", "check"]
@@ -142,7 +143,8 @@ def _chains(
     rows = {row.device: row for row in store.devices()}
     chains: dict[bytes, Chain] = {}
     whole = store.size()
-    for idx, device, seq, result, raw in store.leaves():
+    for leaf in store.leaves():
+        idx, device, seq, result, raw = leaf.idx, leaf.device, leaf.seq, leaf.result, leaf.raw
         where = f"leaf {idx} (device {device.hex()}, seq {seq})"
         report.count("leaves")
         if idx % WIDTH == 0:
@@ -164,9 +166,10 @@ def _chains(
         same = (parsed.seq, finding.result) == (seq, Result(result))
         report.expect(same, f"{where}: is {finding.result}, stored as {result} with another head")
         if finding.result is Result.ADMITTED:
-            link = store.link(device, seq)
+            right = Place(seq, idx, parsed.kind.value, parsed.time, start_of(parsed.id))
+            report.expect(leaf.place == right, f"{where}: its row says another kind, time or id")
             report.expect(
-                link is not None and link.id == parsed.id, f"{where}: another record has its place"
+                store.place(device, seq) == right, f"{where}: another record has its place"
             )
         else:
             known = store.evidence_result(parsed.id)

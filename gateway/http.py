@@ -151,11 +151,19 @@ class _Pages:
                 "name": enrolled[one].name if one in enrolled else None,
                 "enrolled": one in enrolled,
                 "last_seen": rows[one].last_seen if one in rows else None,
+                **self._said(one),
             }
             for one in ids[: bounds.HTTP_ROWS]
         ]
         more = len(ids) > bounds.HTTP_ROWS
         return JSONResponse({"devices": listed, "more": more}, headers=_FLEETING)
+
+    def _said(self, device: bytes) -> dict[str, Any]:
+        """What the board says of itself, unsigned."""
+        said = self._writer.presence.of(device)
+        if said is None:
+            return {"says": None}
+        return {"says": {"state": said.word, "since": said.since, "reason": said.reason}}
 
     def device(self, request: Request) -> Response:
         device = _device(request)
@@ -170,6 +178,7 @@ class _Pages:
                 "name": enrolled.name if enrolled else None,
                 "enrolled": enrolled is not None,
                 "last_seen": row.last_seen if row else None,
+                **self._said(device),
                 "session_fresh_at": self._writer.session(device),
                 "pending_anchors": len(store.anchors("pending", "attached")),
                 "anchored": store.newest_within(device, store.anchored_size()),

@@ -119,8 +119,7 @@ class Intake:
                     device = self._take(examined, size + len(out.leaves), now, clock, out)
                     if device is not None:
                         dirty[device] = None
-                for device in dirty:
-                    self._keep(device, now)
+                self._store.put_devices(self._row(device, now) for device in dirty)
                 for name, by in self._refusals.finish().items():
                     out.results[name] = out.results.get(name, 0) + by
                 for name, by in out.results.items():
@@ -183,7 +182,6 @@ class Intake:
         self._store.add_leaf(leaf, device, parsed, finding.result)
         out.leaves.append(parsed.raw)
         if finding.result is Result.ADMITTED:
-            self._store.add_record(leaf, device, parsed)
             self._chains.stored(device)
             out.admitted.append((device, parsed))
             if isinstance(parsed.body, Rotate):
@@ -204,10 +202,9 @@ class Intake:
         if ref is not None and ref.gateway == self._gateway:
             out.shown.append((f"record {parsed.seq} of device {device.hex()}", ref))
 
-    def _keep(self, device: bytes, now: int) -> None:
-        enrolled = self.devices[device]
+    def _row(self, device: bytes, now: int) -> DeviceRow:
         state = self._chains.state(device)
-        self._store.put_device(DeviceRow(device, enrolled.did, state, now))
+        return DeviceRow(device, self.devices[device].did, state, now)
 
     def _refuse(self, examined: Examined, clock: float, out: Batch) -> None:
         error = examined.error or LinkError("gateway.internal", "no reason was found")

@@ -3,8 +3,8 @@ durable.
 
 * QoS 1, a client id that is the gateway's own, and no clean session: what comes while we are away
   waits at the broker.
-* paho's `manual_ack`: the PUBACK for a message goes out when `Inbound.acknowledge` is called, which
-  the writer does after its commit. Whatever was not acknowledged comes again; the chain rules make
+* paho's `manual_ack`: the PUBACK for a message goes out when `Broker.acknowledge` is called, which the
+  writer does after its commit. Whatever was not acknowledged comes again; the chain rules make
   that harmless.
 * A full inbox holds the network thread, and with it the broker.
 """
@@ -13,9 +13,9 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import paho.mqtt.client as paho
 import structlog
@@ -57,8 +57,7 @@ class Login:
         return f"Login({self.host}:{self.port} as {self.client_id})"
 
 
-@dataclass(frozen=True)
-class Inbound:
+class Inbound(NamedTuple):
     """A message as it came; `payload` is cut if `length` is above all that we read."""
 
     topic: str
@@ -115,7 +114,7 @@ class Broker:
         self._client.on_connect = self._on_connect
         self._client.on_disconnect = self._on_disconnect
         self._client.on_subscribe = self._on_subscribe
-        self._client.on_message = self._on_message
+        self._client.received = self._on_message
 
     def start(self) -> None:
         """Connect, and connect again whenever it breaks, in a thread of its own."""
@@ -151,15 +150,13 @@ class Broker:
             self._client.publish(topic, payload, qos=1, retain=retain).rc == paho.MQTT_ERR_SUCCESS
         )
 
-    def acknowledge(self, message: Inbound) -> None:
-        """The PUBACK, if the connection still is the one that it came on: packet ids start anew
-        with each session.
+    def acknowledge(self, messages: Iterable[Inbound]) -> None:
+        """The PUBACKs, if the connection still is the one that the messages came on: packet ids start
+        anew with each session.
         """
-        if message.qos == 0:
-            return
         with self._guard:
-            if message.connection == self._connection:
-                self._client.ack(message.mid, message.qos)
+            here = self._connection
+            self._client.ack_all([m.mid for m in messages if m.qos and m.connection == here])
 
     # ---- callbacks, in paho's thread
 
@@ -187,23 +184,16 @@ class Broker:
             return
         self._put(Subscribed())
 
-    def _on_message(self, _c: Any, _u: Any, message: paho.MQTTMessage) -> None:
+    def _on_message(self, topic: bytes, payload: bytes, qos: int, mid: int, retained: bool) -> None:
         try:
-            topic = message.topic
+            name = topic.decode()
         except UnicodeDecodeError:
-            topic = ""
-        most = limits.RECORD_BYTES if topic.endswith("/up") else _LARGEST
-        self._put(
-            Inbound(
-                topic,
-                bytes(message.payload[:most]),
-                len(message.payload),
-                message.qos,
-                message.mid,
-                message.retain,
-                self._connection,
-            )
-        )
+            name = ""
+        length = len(payload)
+        most = limits.RECORD_BYTES if name.endswith("/up") else _LARGEST
+        if length > most:
+            payload = payload[:most]
+        self._put(Inbound(name, payload, length, qos, mid, retained, self._connection))
 
     def _put(self, event: Inbound | Connected | Subscribed) -> None:
         size = len(event.payload) + _EVENT_BYTES if isinstance(event, Inbound) else _EVENT_BYTES

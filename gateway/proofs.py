@@ -164,7 +164,7 @@ class _Building:
 
     def _seqs_between(self, since: int, until: int) -> tuple[int, int]:
         """The lowest and the highest seq of the records with readings from `since` to `until`."""
-        found = self._store.readings_between(self._device, since, until)
+        found = self._store.seqs_between(self._device, since, until)
         try:
             covering = self._seq_at(since)
         except ProofError:

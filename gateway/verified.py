@@ -18,12 +18,38 @@ from tallystick.errors import FormatError, TallystickError
 from tallystick.record import Record
 from tallystick_gateway.store import Store
 
-__all__ = ["newest"]
+__all__ = ["Opens", "newest"]
 
 log = structlog.get_logger()
 
 
-def newest(chain: Chain, latest: Record, store: Store) -> Iterator[tuple[str, bytes]]:
+class Opens:
+    """The `open` in force of each device, read once: a committed record never changes."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._held: dict[bytes, tuple[int, Open | None]] = {}
+
+    def at(self, device: bytes, seq: int) -> Open | None:
+        """The `open` at this seq of the device's chain, if it is there."""
+        held = self._held.get(device)
+        if held is not None and held[0] == seq:
+            return held[1]
+        raw = self._store.raw_at(device, seq)
+        if raw is None:  # it may still come
+            return None
+        try:
+            body = record.parse(raw).body
+        except TallystickError as error:
+            # the disk has changed it; what boards are told does not wait for what people see
+            log.error("a stored record is damaged", seq=seq, reason=str(error))
+            return None
+        opened = body if isinstance(body, Open) else None
+        self._held[device] = seq, opened
+        return opened
+
+
+def newest(chain: Chain, latest: Record, store: Store, opens: Opens) -> Iterator[tuple[str, bytes]]:
     """(topic, JSON) for each channel of the readings `latest`, the newest that were admitted since
     the last time.
 
@@ -32,16 +58,10 @@ def newest(chain: Chain, latest: Record, store: Store) -> Iterator[tuple[str, by
     if not isinstance(latest.body, Readings) or chain.fork_of(latest) is not None:
         return
     # what fills an old gap is no news
-    if store.newer_readings(chain.device, latest.seq):
+    if chain.top > latest.seq and store.newer_readings(chain.device, latest.seq):
         return
-    rows = store.rows(chain.device, latest.body.boot, latest.body.boot, 1)
-    try:
-        opened = record.parse(rows[0][2]).body if rows else None
-    except TallystickError as error:
-        # the disk has changed it; what boards are told does not wait for what people see
-        log.error("a stored record is damaged", seq=latest.body.boot, reason=str(error))
-        return
-    if not isinstance(opened, Open) or len(opened.channels) != len(latest.body.columns):
+    opened = opens.at(chain.device, latest.body.boot)
+    if opened is None or len(opened.channels) != len(latest.body.columns):
         return
     times = latest.body.times(latest.time, opened.tick_ms)
     for channel, column in zip(opened.channels, latest.body.columns, strict=True):

@@ -10,9 +10,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from functools import lru_cache
+from itertools import islice, takewhile
 from pathlib import Path
+from typing import Final
 
-from tallystick import milestone, record, senml
+from tallystick import limits, milestone, record, senml
 from tallystick.body import Event, Kind, Open, Readings, Rotate
 from tallystick.chain import Chain, Outline, Result
 from tallystick.errors import TallystickError
@@ -20,6 +22,7 @@ from tallystick.record import Record
 from tallystick.senml import Measurement
 from tallystick_gateway.rows import DeviceRow
 from tallystick_gateway.store import DeviceLinks, Store
+from tallystick_gateway.store.places import Place
 
 __all__ = [
     "AnchorView",
@@ -30,6 +33,8 @@ __all__ = [
     "summary",
     "text_of",
 ]
+
+_MARKS: Final = (Kind.OPEN.value, Kind.EVENT.value, Kind.ROTATE.value)
 
 
 @dataclass(frozen=True)
@@ -130,12 +135,8 @@ class Views(Store):
         self, device: bytes, count: int, *, before: int | None = None
     ) -> list[RecordView]:
         """The newest records of a chain, those below `before`, newest first."""
-        rows = self._db.execute(
-            "SELECT r.leaf, l.raw FROM records r JOIN leaves l ON l.idx = r.leaf"
-            " WHERE r.device = ? AND r.seq < ? ORDER BY r.seq DESC LIMIT ?",
-            (device, 2**62 if before is None else before, count),
-        ).fetchall()
-        return self._views(device, rows)
+        below = self.places_below(device, limits.SEQ + 1 if before is None else before)
+        return self._views(device, list(islice(below, count)))
 
     def readings(
         self, device: bytes, start: int, end: int, count: int
@@ -143,24 +144,14 @@ class Views(Store):
         """The readings records that start within start..end, in order of seq, and whether there
         were more than the newest `count`.
         """
-        rows = self._db.execute(
-            "SELECT r.leaf, l.raw FROM records r JOIN leaves l ON l.idx = r.leaf"
-            " WHERE r.device = ? AND r.kind = 1 AND r.time BETWEEN ? AND ?"
-            " ORDER BY r.time DESC LIMIT ?",
-            (device, start, end, count + 1),
-        ).fetchall()
-        views = self._views(device, rows[:count])
-        return sorted(views, key=lambda one: one.record.seq), len(rows) > count
+        places = self.latest(device, start, end, count + 1)
+        return self._views(device, sorted(places[:count])), len(places) > count
 
     def marks(self, device: bytes, first: int, last: int, count: int) -> list[Record]:
         """The opens, events and rotations with seq first..last, newest `count` of them, in order."""
-        rows = self._db.execute(
-            "SELECT l.raw FROM records r JOIN leaves l ON l.idx = r.leaf"
-            " WHERE r.device = ? AND r.seq BETWEEN ? AND ? AND r.kind IN (0, 3, 4)"
-            " ORDER BY r.seq DESC LIMIT ?",
-            (device, first, last, count),
-        )
-        return [record.parse(raw) for (raw,) in rows][::-1]
+        below = takewhile(lambda place: place.seq >= first, self.places_below(device, last + 1))
+        marks = islice((place for place in below if place.kind in _MARKS), count)
+        return [record.parse(self.raw(place.leaf)) for place in marks][::-1]
 
     def since(self, leaf: int, count: int) -> list[tuple[int, bytes, Record, bool]]:
         """(leaf, device, record, admitted) from this leaf on, in the order of the log."""
@@ -179,11 +170,10 @@ class Views(Store):
 
     def newest_open(self, device: bytes, chain: Chain) -> Open | None:
         """The `open` that the newest trusted readings name, or that starts the chain."""
-        rows = self._db.execute(
-            "SELECT seq, boot FROM records WHERE device = ? AND kind = 1 ORDER BY time DESC LIMIT 8",
-            (device,),
-        ).fetchall()
-        for boot in dict.fromkeys([*(boot for _, boot in rows), 0]):
+        newest = self.latest(device, 0, limits.TIME, 8)
+        bodies = [record.parse(self.raw(place.leaf)).body for place in newest]
+        boots = [body.boot for body in bodies if isinstance(body, Readings)]
+        for boot in dict.fromkeys([*boots, 0]):
             held = self.rows(device, boot, boot, 1)
             if held:
                 parsed = record.parse(held[0][2])
@@ -193,20 +183,16 @@ class Views(Store):
 
     def newest_time(self, device: bytes) -> int | None:
         """When the device's newest readings were taken, Unix seconds by its own clock."""
-        row = self._one(
-            "SELECT max(time) FROM records WHERE device = ? AND kind = 1 AND time >= ?",
-            device,
-            record.CLOCK_UNSET_BELOW,
-        )
-        return None if row[0] is None else int(row[0])
+        newest = self.latest(device, record.CLOCK_UNSET_BELOW, limits.TIME, 1)
+        return newest[0].time if newest else None
 
-    def _views(self, device: bytes, rows: Sequence[tuple[int, bytes]]) -> list[RecordView]:
+    def _views(self, device: bytes, places: Sequence[Place]) -> list[RecordView]:
         chain = self.chain(device)
         anchored = self.anchored_size()
         opens: dict[int, Open | None] = {}
         views = []
-        for leaf, raw in rows:
-            parsed = record.parse(raw)
+        for place in places:
+            parsed = record.parse(self.raw(place.leaf))
             opened = None
             if isinstance(parsed.body, Readings):
                 boot = parsed.body.boot
@@ -214,7 +200,7 @@ class Views(Store):
                     opens[boot] = self._open(device, boot)
                 opened = opens[boot]
             trusted = chain is not None and chain.fork_of(parsed) is None
-            views.append(RecordView(parsed, leaf, leaf < anchored, trusted, opened))
+            views.append(RecordView(parsed, place.leaf, place.leaf < anchored, trusted, opened))
         return views
 
     def _open(self, device: bytes, seq: int) -> Open | None:

@@ -19,9 +19,7 @@ from typing import Final
 
 import structlog
 
-from tallystick import milestone, record, topics
-from tallystick.body import Beacon, CheckpointRef, Open
-from tallystick.errors import TallystickError
+from tallystick import topics
 from tallystick_gateway import bounds
 from tallystick_gateway.acks import Acks
 from tallystick_gateway.anchors import Anchors, LedgerKey
@@ -33,15 +31,18 @@ from tallystick_gateway.intake import Batch, Intake
 from tallystick_gateway.log import Log
 from tallystick_gateway.mqtt import Broker, Connected, Inbound, Subscribed
 from tallystick_gateway.outbox import Outbox
+from tallystick_gateway.past import Past
+from tallystick_gateway.presence import Presence
 from tallystick_gateway.store import Store
 
-__all__ = ["Intervals", "Writer", "filters", "last_will"]
+__all__ = ["Intervals", "Writer"]
 
 log = structlog.get_logger()
 
 _TICK_S: Final = 0.5
 _SHORTEST_WAIT_S: Final = 0.005
 _CLOCK_JUMP_S: Final = 30.0
+_UP: Final = topics.device_up().rpartition("+")[2]
 _TROUBLE: Final = (sqlite3.Error, OSError, FolderError)
 
 
@@ -54,24 +55,6 @@ class Intervals:
     checkpoint_s: float
     anchor_s: float
     settle_s: float
-
-
-def filters(identity: Identity, ledger: bytes) -> list[str]:
-    """What the gateway subscribes to."""
-    of_ledger = topics.Ledger(ledger)
-    return [
-        topics.Gateway(identity.id).checkpoint,
-        of_ledger.anchor(identity.id),
-        of_ledger.milestone,
-        of_ledger.tips,
-        of_ledger.receipts,
-        topics.device_up(),
-    ]
-
-
-def last_will(identity: Identity) -> tuple[str, bytes]:
-    """Topic and payload that the broker publishes when we are gone without a word."""
-    return topics.Gateway(identity.id).state, json.dumps({"state": "lost"}).encode()
 
 
 class Writer(threading.Thread):
@@ -97,13 +80,11 @@ class Writer(threading.Thread):
         self._ledger_topics = topics.Ledger(ledger.id)
         self._stopping = threading.Event()
         self._reload = threading.Event()
+        self.presence = Presence()
         self._held: list[Inbound] = []  # received, not committed
-        self._shown: list[tuple[str, CheckpointRef]] = []  # by records, not compared yet
         self._leaves: list[bytes] = []  # committed, not in the tree yet
         self._tree: Log | None = None
         self._trouble = ""
-        self._settle_at: float | None = None
-        self._retained: set[str] = set()
         self._next_checkpoint = 0.0
         self._clock_offset: float | None = None  # of the wall clock to the monotonic one
         self._next_reload = 0.0
@@ -163,6 +144,9 @@ class Writer(threading.Thread):
         store = Store.open(self._folder.database)
         self._store = store
         self._checkpoints = Checkpoints(self._identity, store, self._folder, self._high_water)
+        self._past = Past(
+            self._identity, self._ledger.id, self._checkpoints, self._intervals.settle_s
+        )
         self._acks = Acks(self._identity, store, self._checkpoints)
         self._anchors = Anchors(self._identity, self._ledger, store, self._intervals.anchor_s)
         self._acks.milestone = self._anchors.ref
@@ -170,9 +154,9 @@ class Writer(threading.Thread):
         self._outbox = Outbox(self._broker, store, self._acks, self._topics)
         store.set_fact("ledger", str(self._ledger.verifier))
         store.set_fact("origin", self._identity.origin)
-        self._tree = self._open_tree()
-        self._checkpoints.compare_own(self._tree)
-        self._compare_last_records(self._tree)
+        tree = self._tree = self._open_tree()
+        last = store.entries(max(0, tree.size - bounds.BATCH_MESSAGES), tree.size)
+        self._past.compare_own(tree, last)
         self._read_enrolment(force=True)
 
     def run(self) -> None:
@@ -219,8 +203,8 @@ class Writer(threading.Thread):
                 waits.append(owed)
             if self._checkpoints.settled:
                 waits.append(self._anchors.wait(self._checkpoints, clock))
-            elif self._settle_at is not None:
-                waits.append(max(0.0, self._settle_at - clock))
+            elif (settling := self._past.wait(clock)) is not None:
+                waits.append(settling)
         signing = self._checkpoints.settled and self._checkpoints.frozen is None
         if signing and self._tree is not None and self._tree.size > self._checkpoints.size:
             waits.append(max(0.0, self._next_checkpoint - clock))
@@ -231,8 +215,8 @@ class Writer(threading.Thread):
             self._held.append(event)
         elif isinstance(event, Connected):
             self._greet()
-        elif self._settle_at is None:
-            self._settle_at = time.monotonic() + self._intervals.settle_s
+        else:
+            self._past.subscribed(time.monotonic())
 
     def _step(self) -> None:
         now = int(time.time())
@@ -249,9 +233,7 @@ class Writer(threading.Thread):
         # only now may they be seen in a checkpoint: they are committed
         tree.append(self._leaves)
         self._leaves = []
-        for source, ref in self._shown:
-            self._checkpoints.shown(source, ref.size, ref.root, tree)
-        self._shown = []
+        self._past.compare_records(tree)
         self._sign(tree, now)
         if self._broker.is_connected:
             self._tell(batch, now)
@@ -268,15 +250,14 @@ class Writer(threading.Thread):
         PUBACKs.
         """
         held = self._held
-        up = [m for m in held if not self._heard(m)]
+        up = [m for m in held if m.topic.endswith(_UP) or not self._heard(m)]
         batch = Batch()
         if up:
             messages = [Message(m.topic, m.payload, m.length, now) for m in up]
             batch = self._intake.commit(self._intake.examine(messages), now)
         self._leaves += batch.leaves
-        self._shown += batch.shown
-        for message in held:
-            self._broker.acknowledge(message)
+        self._past.records_show(batch.shown)
+        self._broker.acknowledge(held)
         self._held = []
         return batch
 
@@ -296,61 +277,15 @@ class Writer(threading.Thread):
         if topic == self._ledger_topics.tips:
             self._anchors.tips(payload)
         elif topic == self._ledger_topics.milestone:
-            if self._anchors.newest(payload):
+            if self._anchors.newest(payload, time.monotonic()):
                 self._acks.milestone = self._anchors.ref
         elif topic.startswith(self._ledger_topics.receipts.removesuffix("+")):
             self._anchors.receipt(payload, time.monotonic())
             self._acks.milestone = self._anchors.ref
-        elif topic == self._topics.checkpoint:
-            self._see_note("the broker's retained checkpoint", message, payload)
-        elif topic == self._ledger_topics.anchor(self._identity.id):
-            self._see_anchor(message)
-        else:
-            return False
+        elif not self._past.hear(message, self._tree):
+            enrolled, now = self._enrolment.current.devices, int(time.time())
+            return self.presence.hear(topic, payload, enrolled, retained=message.retained, now=now)
         return True
-
-    # ---- the fork guard
-
-    def _see_anchor(self, message: Inbound) -> None:
-        try:
-            note = milestone.parse_confirmed(message.payload).block.carried
-        except TallystickError as error:
-            log.warning("not an anchor", topic=message.topic, reason=str(error))
-            return
-        self._see_note("the ledger's newest anchor", message, note)
-
-    def _see_note(self, source: str, message: Inbound, note: bytes) -> None:
-        if self._tree is not None:
-            self._checkpoints.shown_note(source, note, self._tree)
-        # what waited for us in the session may be older than what is retained
-        if message.retained:
-            self._retained.add(message.topic)
-
-    def _compare_last_records(self, tree: Log) -> None:
-        """What the last records showed may not have been compared when the process ended."""
-        for raw in self._store.entries(max(0, tree.size - bounds.BATCH_MESSAGES), tree.size):
-            try:
-                parsed = record.parse(raw)
-            except TallystickError as error:
-                raise FolderError(
-                    f"one of the last leaves is no record: {error.detail}",
-                    hint="run tally-gateway fsck, and restore from a backup",
-                ) from error
-            ref = parsed.body.checkpoint if isinstance(parsed.body, Open | Beacon) else None
-            if ref is not None and ref.gateway == self._identity.id:
-                self._checkpoints.shown(f"record {parsed.seq}", ref.size, ref.root, tree)
-
-    def _settle(self, clock: float) -> None:
-        """The first signature waits for what the broker holds; a known copy of both notes is all
-        there is to wait for.
-        """
-        both = {self._topics.checkpoint, self._ledger_topics.anchor(self._identity.id)}
-        if self._settle_at is None or self._checkpoints.settled or not self._broker.inbox.empty():
-            return
-        if clock >= self._settle_at or both <= self._retained:
-            self._checkpoints.settled = True
-            if self._checkpoints.frozen is None:
-                self._publish_checkpoint()
 
     # ---- the tree and its checkpoints
 
@@ -366,7 +301,9 @@ class Writer(threading.Thread):
 
     def _sign(self, tree: Log, now: int) -> None:
         clock = time.monotonic()
-        self._settle(clock)
+        waiting = not self._broker.inbox.empty()
+        if self._past.settle(clock, waiting=waiting) and self._checkpoints.frozen is None:
+            self._publish_checkpoint()
         if clock < self._next_checkpoint:
             return
         if self._checkpoints.sign(tree, now) is not None:
@@ -385,19 +322,10 @@ class Writer(threading.Thread):
         self._outbox.connected()
         if self._checkpoints.settled and self._checkpoints.frozen is None:
             self._publish_checkpoint()
-        self._publish_grant()
+        self._outbox.grant(self._enrolment.current.grant, self._identity)
         self._anchors.connected()
         for device in self._enrolment.current.devices:
             self._acks.owe(device)
-
-    def _publish_grant(self) -> None:
-        grant = self._enrolment.current.grant
-        if grant is None:
-            return
-        if grant.key != self._identity.key.public:
-            log.error("the grant is another gateway's", origin=grant.origin, hint="tally grant")
-            return
-        self._broker.publish(self._topics.grant, grant.signed.raw, retain=True)
 
     def _tell(self, batch: Batch, now: int) -> None:
         clock = time.monotonic()
@@ -433,7 +361,7 @@ class Writer(threading.Thread):
         for device in fresh.devices.keys() - before.devices.keys():
             self._acks.owe(device)
         if fresh.grant != before.grant:
-            self._publish_grant()
+            self._outbox.grant(fresh.grant, self._identity)
         log.info("enrolment read", devices=len(fresh.devices))
 
     def _farewell(self) -> None:

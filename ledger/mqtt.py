@@ -55,12 +55,15 @@ log = structlog.get_logger("mqtt")
 
 @dataclass(frozen=True)
 class Broker:
-    """Where the broker is, and the login if it asks for one."""
+    """Where the broker is, and the login if it asks for one. `ca_file`: speak TLS, and believe
+    certificates of this authority alone.
+    """
 
     host: str
     port: int
     user: str | None = None
     password: str | None = None
+    ca_file: str | None = None
 
     def __repr__(self) -> str:
         return f"Broker({self.host}:{self.port})"
@@ -254,6 +257,8 @@ class Link:
         client.max_queued_messages_set(OUTBOX_MESSAGES)
         if self._broker.user is not None:
             client.username_pw_set(self._broker.user, self._broker.password)
+        if self._broker.ca_file is not None:
+            client.tls_set(ca_certs=self._broker.ca_file)
         client.on_connect = self._on_connect
         client.on_subscribe = self._on_subscribe
         client.on_message = self._on_message

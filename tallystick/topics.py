@@ -12,7 +12,7 @@ from typing import Final
 from tallystick.errors import FormatError
 from tallystick.value import Value
 
-__all__ = ["Device", "Gateway", "Ledger", "device_up", "parse_device"]
+__all__ = ["Device", "Gateway", "Ledger", "device_state", "device_up", "parse_device"]
 
 ROOT: Final = "tallystick/v1"
 _DEVICE: Final = re.compile(rf"{ROOT}/([0-9a-f]{{16}})/([a-z]+)(?:/(.+))?")
@@ -172,6 +172,11 @@ class Ledger(Value):
 def device_up() -> str:
     """Filter for the records of all devices."""
     return f"{ROOT}/+/up"
+
+
+def device_state() -> str:
+    """Filter for what all boards say of themselves."""
+    return f"{ROOT}/+/state"
 
 
 def grants() -> str:

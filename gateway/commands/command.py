@@ -12,6 +12,7 @@ import click
 from tallystick_gateway import command as commands
 from tallystick_gateway.command import Answer, CommandError
 from tallystick_gateway.console import DIR, EXIT_USE, Complaint, address, enrolled, orderly, secret
+from tallystick_gateway.console import authority as authority_in
 from tallystick_gateway.folder import Folder
 from tallystick_gateway.mqtt import Login
 
@@ -106,7 +107,7 @@ def command(
     password = secret(password_file) if password_file else None
     folder = Folder(path)
     own = orderly(folder.identity)
-    authority = str(ca_file) if ca_file else None
+    authority = authority_in(ca_file) if ca_file else None
     client = f"tallystick-command-{own.id.hex()}-{os.getpid()}"
     login = Login(host, port, client, user, password, authority)
     try:

@@ -68,7 +68,8 @@ def command(
     from tallystick_gateway.adapters import AdapterError, load
     from tallystick_gateway.follower import Follower, gateway_facts
     from tallystick_gateway.mqtt import Broker, Login
-    from tallystick_gateway.writer import Intervals, Writer, filters, last_will
+    from tallystick_gateway.session import filters, last_will
+    from tallystick_gateway.writer import Intervals, Writer
 
     log_json(log_level)
     for name in settings.strange(os.environ):
@@ -92,7 +93,7 @@ def command(
         adapters = load(gateway_facts(own.id, public_url), wanted)
     except AdapterError as error:
         raise Complaint(str(error), "docs/adapters.md says how they are named", 2) from error
-    authority = str(ca_file) if ca_file else None
+    authority = console.authority(ca_file) if ca_file else None
     client = f"tallystick-gateway-{own.id.hex()}"
     login = Login(host, port, client, user, password, authority)
     ended = threading.Event()

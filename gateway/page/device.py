@@ -83,6 +83,7 @@ class Device:
                 "name": enrolled.name if enrolled else None,
                 "did": row.did,
                 "enrolled": enrolled is not None,
+                "says": self._site.writer.presence.of(device),
                 "fresh_at": self._site.writer.session(device),
                 "span": span,
                 "spans": list(SPANS),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from starlette.requests import Request
@@ -11,6 +11,7 @@ from starlette.responses import Response
 from tallystick_gateway.page import plot, series
 from tallystick_gateway.page.plot import Plot, Point
 from tallystick_gateway.page.render import Renderer
+from tallystick_gateway.presence import Said
 from tallystick_gateway.rows import DeviceRow
 from tallystick_gateway.site import Site
 from tallystick_gateway.views import DeviceView, Views, text_of
@@ -38,6 +39,7 @@ class Card:
     time: float | None = None
     trusted: bool = True
     spark: Plot | None = None
+    says: Said | None = None
 
     @property
     def id(self) -> str:
@@ -97,7 +99,7 @@ class Overview:
             if len(self._kept) >= 20 * CARDS:
                 self._kept.clear()
             self._kept[view.device] = kept
-        return kept
+        return replace(kept, says=self._site.writer.presence.of(view.device))
 
     def _growth(self, views: Views, origin: str) -> list[Plot]:
         """The log over the last day that it grew, and how much of it is anchored."""

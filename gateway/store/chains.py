@@ -2,103 +2,86 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from itertools import islice
 
-from tallystick.chain import Link
+from tallystick import limits, record
+from tallystick.body import Kind
+from tallystick.chain import Link, Result
+from tallystick.errors import LinkError, TallystickError
 from tallystick_gateway.rows import DeviceRow
-from tallystick_gateway.store.database import Database
+from tallystick_gateway.store.leaves import Leaves
+from tallystick_gateway.store.places import START_BYTES
 
 __all__ = ["Chains", "DeviceLinks"]
 
 
-class Chains(Database):
+class Chains(Leaves):
     """What belongs to one device."""
 
     def link(self, device: bytes, seq: int) -> Link | None:
-        """What the chain rules need of a record."""
-        row = self._one(
-            "SELECT id, prev, kid FROM records WHERE device = ? AND seq = ?", device, seq
-        )
-        return None if row is None else Link(*row)
+        """What the chain rules need of a record; `LinkError` if the disk has changed it."""
+        raw = self.raw_at(device, seq)
+        if raw is None:
+            return None
+        try:
+            held = record.parse(raw)
+        except TallystickError as error:
+            raise LinkError(
+                "gateway.internal",
+                f"the stored record {seq} of device {device.hex()} is damaged",
+                hint="run tally-gateway fsck, and restore from a backup",
+            ) from error
+        return Link(held.id, held.prev, held.signed.kid)
 
     def raw_at(self, device: bytes, seq: int) -> bytes | None:
         """The bytes of the chain's record `seq`."""
-        row = self._one(
-            "SELECT l.raw FROM records r JOIN leaves l ON l.idx = r.leaf"
-            " WHERE r.device = ? AND r.seq = ?",
-            device,
-            seq,
-        )
-        return None if row is None else bytes(row[0])
+        place = self.place(device, seq)
+        return None if place is None else self.raw(place.leaf)
 
     def rows(
         self, device: bytes, first: int, last: int, limit: int
     ) -> list[tuple[int, int, bytes]]:
         """(seq, leaf, bytes) of the chain's records first..last."""
-        return self._db.execute(
-            "SELECT r.seq, r.leaf, l.raw FROM records r JOIN leaves l ON l.idx = r.leaf"
-            " WHERE r.device = ? AND r.seq BETWEEN ? AND ? ORDER BY r.seq LIMIT ?",
-            (device, first, last, limit),
-        ).fetchall()
+        places = islice(self.places(device, first, last), limit)
+        return [(place.seq, place.leaf, self.raw(place.leaf)) for place in places]
 
     def rotations(self, device: bytes, before: int) -> list[bytes]:
         """The `rotate` records with a seq below `before`, in order."""
         rows = self._db.execute(
-            "SELECT l.raw FROM records r JOIN leaves l ON l.idx = r.leaf"
-            " WHERE r.device = ? AND r.kind = 4 AND r.seq < ? ORDER BY r.seq",
+            "SELECT seq FROM landmarks WHERE device = ? AND kind = 4 AND seq < ? ORDER BY seq",
             (device, before),
-        )
-        return [raw for (raw,) in rows]
+        ).fetchall()
+        return [raw for (seq,) in rows if (raw := self.raw_at(device, seq)) is not None]
 
     def naming(self, device: bytes, upto: int, ledger: bytes) -> Iterator[tuple[int, bytes]]:
         """(seq, milestone id) of the records up to `upto` that name a milestone of `ledger`, newest
         first.
         """
         yield from self._db.execute(
-            "SELECT seq, milestone FROM records WHERE device = ? AND seq <= ?"
-            " AND milestone IS NOT NULL AND ledger = ? ORDER BY seq DESC",
+            "SELECT seq, milestone FROM landmarks WHERE device = ? AND seq <= ?"
+            " AND ledger = ? ORDER BY seq DESC",
             (device, upto, ledger),
         )
 
     def readings_before(self, device: bytes, time: int, limit: int) -> list[tuple[int, int]]:
         """(seq, time) of readings that start at `time` or before, latest start first."""
-        return self._db.execute(
-            "SELECT seq, time FROM records WHERE device = ? AND kind = 1 AND time <= ?"
-            " ORDER BY time DESC, seq DESC LIMIT ?",
-            (device, time, limit),
-        ).fetchall()
-
-    def readings_between(self, device: bytes, since: int, until: int) -> tuple[int, int] | None:
-        """The lowest and the highest seq of readings that start from `since` to `until` (Unix
-        seconds); None if there are none.
-        """
-        row = self._one(
-            "SELECT MIN(seq), MAX(seq) FROM records"
-            " WHERE device = ? AND kind = 1 AND time BETWEEN ? AND ?",
-            device,
-            since,
-            until,
-        )
-        return None if row is None or row[0] is None else (row[0], row[1])
+        return [(place.seq, place.time) for place in self.latest(device, 0, time, limit)]
 
     def newer_readings(self, device: bytes, seq: int) -> bool:
         """Does the chain hold readings after `seq`?"""
-        return (
-            self._one(
-                "SELECT 1 FROM records WHERE device = ? AND seq > ? AND kind = 1 LIMIT 1",
-                device,
-                seq,
-            )
-            is not None
-        )
+        after = self.places(device, seq + 1, limits.SEQ)
+        return any(place.kind == Kind.READINGS.value for place in after)
 
     def find(self, record_id: bytes) -> tuple[bytes, int, str] | None:
         """Device, seq and result of the logged record with this id; looks through all records."""
         row = self._one("SELECT device, seq, result FROM evidence WHERE id = ?", record_id)
-        row = row or self._one(
-            "SELECT device, seq, 'admitted' FROM records WHERE id = ?", record_id
-        )
-        return None if row is None else (bytes(row[0]), int(row[1]), str(row[2]))
+        if row is not None:
+            return bytes(row[0]), int(row[1]), str(row[2])
+        for device, place in self.places_starting(record_id[:START_BYTES]):
+            if record.parse(self.raw(place.leaf)).id == record_id:
+                return device, place.seq, Result.ADMITTED.value
+        return None
 
     def device(self, device: bytes) -> DeviceRow | None:
         """The device's row."""
@@ -114,12 +97,12 @@ class Chains(Database):
         ):
             yield DeviceRow(*row)
 
-    def put_device(self, row: DeviceRow) -> None:
-        """Keep a device's row."""
-        self._db.execute(
+    def put_devices(self, rows: Iterable[DeviceRow]) -> None:
+        """Keep some devices' rows."""
+        self._db.executemany(
             "INSERT INTO devices VALUES (?, ?, ?, ?) ON CONFLICT (device) DO UPDATE SET"
             " state = excluded.state, last_seen = excluded.last_seen",
-            (row.device, row.did, row.state, row.last_seen),
+            ((row.device, row.did, row.state, row.last_seen) for row in rows),
         )
 
     def add_key(self, kid: bytes, device: bytes) -> None:
@@ -140,11 +123,8 @@ class Chains(Database):
 
     def newest_within(self, device: bytes, size: int) -> int | None:
         """Highest seq of the device's chain whose leaf lies within the first `size`, if any."""
-        row = self._db.execute(
-            "SELECT seq FROM records WHERE device = ? AND leaf < ? ORDER BY seq DESC LIMIT 1",
-            (device, size),
-        ).fetchone()
-        return None if row is None else int(row[0])
+        below = self.places_below(device, limits.SEQ + 1)
+        return next((place.seq for place in below if place.leaf < size), None)
 
 
 class DeviceLinks:

@@ -17,10 +17,11 @@ from tallystick_gateway.folder import PRIVATE_MODE, FolderError
 
 __all__ = ["Database"]
 
-VERSION: Final = 2
+VERSION: Final = 3
 _SCRIPTS: Final = {
-    0: Path(__file__).with_name("schema.sql"),
-    1: Path(__file__).with_name("from-1-to-2.sql"),
+    0: (VERSION, Path(__file__).with_name("schema.sql")),
+    1: (2, Path(__file__).with_name("from-1-to-2.sql")),
+    2: (3, Path(__file__).with_name("from-2-to-3.sql")),
 }
 _BUSY_TIMEOUT_S: Final = 2.0
 _COPY_STEPS: Final = 100_000  # of the database's machine, between two looks at a copy
@@ -30,8 +31,9 @@ CACHE_KIB: Final = 32_768  # of the writer: the pages of thousands of chains' en
 class Database:
     """A connection, for its writer (`open`) or for a reader (`read`)."""
 
-    def __init__(self, database: sqlite3.Connection) -> None:
+    def __init__(self, database: sqlite3.Connection, *, writes: bool = False) -> None:
         self._db = database
+        self._writes = writes
 
     @classmethod
     def open(cls, path: Path) -> Self:
@@ -44,15 +46,15 @@ class Database:
         database.execute("PRAGMA synchronous = FULL")
         database.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
         (version,) = database.execute("PRAGMA user_version").fetchone()
-        script = _SCRIPTS.get(version)
-        if script is not None:
+        while version in _SCRIPTS:
+            version, script = _SCRIPTS[version]
             sql = script.read_text(encoding="utf-8")
-            database.executescript(f"BEGIN;\n{sql}\nPRAGMA user_version = {VERSION};\nCOMMIT;")
-        elif version != VERSION:
+            database.executescript(f"BEGIN;\n{sql}\nPRAGMA user_version = {version};\nCOMMIT;")
+        if version != VERSION:
             database.close()
             raise _other_version(path, version)
         database.execute("PRAGMA foreign_keys = ON")
-        return cls(database)
+        return cls(database, writes=True)
 
     @classmethod
     def read(cls, path: Path) -> Self:
@@ -98,11 +100,19 @@ class Database:
         self._db.execute("BEGIN IMMEDIATE")
         try:
             yield
+            self._finish()
             self._db.execute("COMMIT")
         except BaseException:
+            self._forget()
             if self._db.in_transaction:
                 self._db.execute("ROLLBACK")
             raise
+
+    def _finish(self) -> None:
+        """Called before a transaction's end: what waits in memory goes in."""
+
+    def _forget(self) -> None:
+        """Called when a transaction failed: what is in memory may not be in the database."""
 
     @contextmanager
     def snapshot(self) -> Iterator[None]:

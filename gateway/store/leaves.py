@@ -2,33 +2,70 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Iterator
+from typing import NamedTuple
 
-from tallystick.body import Beacon, Open, Readings
+from tallystick import record as records
+from tallystick.body import Beacon, Open, Rotate
 from tallystick.chain import Result
 from tallystick.record import Record
-from tallystick_gateway.store.database import Database
+from tallystick_gateway.store.index import Index
+from tallystick_gateway.store.places import Place, start_of
 
-__all__ = ["Leaves"]
+__all__ = ["Leaf", "Leaves"]
 
 
-class Leaves(Database):
+class Leaf(NamedTuple):
+    """A leaf as it is stored; `kind`, `time` and `start` are None for evidence."""
+
+    idx: int
+    device: bytes
+    seq: int
+    result: str
+    kind: int | None
+    time: int | None
+    start: int | None
+    raw: bytes
+
+    @property
+    def place(self) -> Place | None:
+        """Where the index should have it, None for evidence."""
+        if self.kind is None or self.time is None or self.start is None:
+            return None
+        return Place(self.seq, self.idx, self.kind, self.time, self.start)
+
+
+class Leaves(Index):
     """What was admitted, and what was kept as evidence."""
+
+    def __init__(self, database: sqlite3.Connection, *, writes: bool = False) -> None:
+        super().__init__(database, writes=writes)
+        self._waiting: list[Leaf] = []  # of the transaction in hand, not in the database yet
 
     def size(self) -> int:
         """Leaves of the log."""
-        return int(self._one("SELECT coalesce(max(idx) + 1, 0) FROM leaves")[0])
+        self._store_waiting()
+        return self._leaf_count()
 
     def entries(self, start: int, end: int) -> list[bytes]:
         """The leaves start..end-1."""
+        self._store_waiting()
         rows = self._db.execute(
             "SELECT raw FROM leaves WHERE idx >= ? AND idx < ? ORDER BY idx", (start, end)
         )
         return [raw for (raw,) in rows]
 
-    def leaves(self) -> Iterator[tuple[int, bytes, int, str, bytes]]:
-        """All leaves in order: index, device, seq, result, bytes."""
-        yield from self._db.execute("SELECT idx, device, seq, result, raw FROM leaves ORDER BY idx")
+    def raw(self, idx: int) -> bytes:
+        """The bytes of a leaf that is there."""
+        self._store_waiting()
+        return bytes(self._one("SELECT raw FROM leaves WHERE idx = ?", idx)[0])
+
+    def leaves(self) -> Iterator[Leaf]:
+        """All leaves in order."""
+        self._store_waiting()
+        for row in self._db.execute("SELECT * FROM leaves ORDER BY idx"):
+            yield Leaf(*row)
 
     def evidence_result(self, record_id: bytes) -> str | None:
         """What became of the record with this id that is no part of its chain, None if it is not
@@ -42,45 +79,64 @@ class Leaves(Database):
         one place from seq `near`: all that a fork can name.
         """
         row = self._one("SELECT leaf FROM evidence WHERE device = ? AND id = ?", device, record_id)
-        row = row or self._one(
-            "SELECT leaf FROM records WHERE device = ? AND id = ? AND seq BETWEEN ? AND ?",
-            *(device, record_id, near - 1, near + 1),
-        )
-        row = row or self._one(
-            "SELECT leaf FROM records WHERE device = ? AND id = ? AND kind = 4", device, record_id
-        )
-        return None if row is None else self.entries(row[0], row[0] + 1)[0]
+        if row is not None:
+            return self.raw(row[0])
+        rotations = self._db.execute(
+            "SELECT seq FROM landmarks WHERE device = ? AND kind = 4", (device,)
+        ).fetchall()
+        for seq in (near - 1, near, near + 1, *(seq for (seq,) in rotations)):
+            place = self.place(device, seq)
+            if place is not None and place.start == start_of(record_id):
+                raw = self.raw(place.leaf)
+                if records.parse(raw).id == record_id:
+                    return raw
+        return None
 
     def add_leaf(self, idx: int, device: bytes, record: Record, result: Result) -> None:
-        """Append a leaf; the caller knows the next index."""
-        self._db.execute(
-            "INSERT INTO leaves VALUES (?, ?, ?, ?, ?)",
-            (idx, device, record.seq, result.value, record.raw),
+        """Append a leaf; the caller knows the next index, and that the chain, if the record is part
+        of it, has none of its seq.
+        """
+        if result is not Result.ADMITTED:
+            self._waiting.append(
+                Leaf(idx, device, record.seq, result.value, None, None, None, record.raw)
+            )
+            return
+        place = Place(record.seq, idx, record.kind.value, record.time, start_of(record.id))
+        self._enter(device, place)
+        self._waiting.append(
+            Leaf(
+                *(idx, device, record.seq, result.value),
+                *(place.kind, place.time, place.start, record.raw),
+            )
         )
-
-    def add_record(self, idx: int, device: bytes, record: Record) -> None:
-        """Enter the leaf `idx` as its device's record of its seq; there is never a second one."""
         body = record.body
-        boot = body.boot if isinstance(body, Readings) else None
         named = body.milestone if isinstance(body, Open | Beacon) else None
-        self._db.execute(
-            "INSERT INTO records VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            (
-                device,
-                record.seq,
-                record.id,
-                record.prev,
-                record.signed.kid,
-                record.kind.value,
-                record.time,
-                boot,
-                named.id if named else None,
-                named.ledger if named else None,
-                idx,
-            ),
-        )
+        if named is not None or isinstance(body, Rotate):
+            self._db.execute(
+                "INSERT INTO landmarks VALUES (?, ?, ?, ?, ?)",
+                (
+                    *(device, record.seq, place.kind),
+                    *((named.id, named.ledger) if named else (None, None)),
+                ),
+            )
         if named is not None:
             self._db.execute("UPDATE milestones SET named = 1 WHERE id = ?", (named.id,))
+
+    def _store_waiting(self) -> None:
+        if self._waiting:
+            rows, self._waiting = self._waiting, []
+            self._db.executemany("INSERT INTO leaves VALUES (?, ?, ?, ?, ?, ?, ?, ?)", rows)
+            self._in_tail += len(rows)
+
+    def _finish(self) -> None:
+        if self._waiting:
+            size = self._waiting[-1].idx + 1
+            self._store_waiting()
+            self._merge(size)
+
+    def _forget(self) -> None:
+        self._waiting = []
+        self._forget_newest()
 
     def add_evidence(
         self,
@@ -93,6 +149,7 @@ class Leaves(Database):
         at: int,
     ) -> None:
         """Say why the leaf `idx` is no part of its chain."""
+        self._store_waiting()  # it is referred to
         self._db.execute(
             "INSERT INTO evidence VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
             (idx, record.id, device, record.seq, result.value, other, detail, at),

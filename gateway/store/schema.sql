@@ -1,4 +1,4 @@
--- The gateway's database, user_version 2. What stands here was committed; tiles and acknowledgements are derived from it.
+-- The gateway's database, user_version 3. What stands here was committed; tiles and acknowledgements are derived from it.
 
 -- The log's leaves in the order of admission: chain records, and forks and disowned records as evidence.
 CREATE TABLE leaves (
@@ -6,28 +6,35 @@ CREATE TABLE leaves (
     device BLOB NOT NULL,
     seq    INTEGER NOT NULL,
     result TEXT NOT NULL CHECK (result IN ('admitted', 'fork', 'disowned')),
+    kind   INTEGER,                        -- this and the next two are NULL for evidence
+    time   INTEGER,
+    start  INTEGER,                        -- first 24 bits of the record's id
     raw    BLOB NOT NULL                   -- the exact bytes
 ) STRICT;
 
--- The chains: one record for each device and seq, never two. One content is logged once, whatever its signature bytes:
--- the id stands here, or in `evidence`; an index over all ids would be the one thing that grows slower with each record.
-CREATE TABLE records (
+-- The chains: one record for each device and seq, never two; store/places.py says how they are packed. The newest leaves, from
+-- the fact `indexed` on, are in no page yet. One content is logged once, whatever its signature bytes: its id stands in its
+-- bytes, or in `evidence`; an index over all ids would be the one thing that grows slower with each record.
+CREATE TABLE pages (
+    device BLOB NOT NULL,
+    page   INTEGER NOT NULL,               -- seq / 48
+    low    INTEGER,                        -- earliest and latest time of the readings in it
+    high   INTEGER,
+    places BLOB NOT NULL,
+    PRIMARY KEY (device, page)
+) STRICT, WITHOUT ROWID;
+
+-- Rotations, and the records that name a ledger milestone.
+CREATE TABLE landmarks (
     device    BLOB NOT NULL,
     seq       INTEGER NOT NULL,
-    id        BLOB NOT NULL,
-    prev      BLOB NOT NULL,
-    kid       BLOB NOT NULL,
     kind      INTEGER NOT NULL,
-    time      INTEGER NOT NULL,
-    boot      INTEGER,                     -- of readings: seq of their `open`
-    milestone BLOB,                        -- of `open` and beacon: the ledger milestone that they name
+    milestone BLOB,
     ledger    BLOB,
-    leaf      INTEGER NOT NULL REFERENCES leaves (idx),
     PRIMARY KEY (device, seq)
 ) STRICT, WITHOUT ROWID;
-CREATE INDEX records_readings ON records (device, time) WHERE kind = 1;
-CREATE INDEX records_rotations ON records (device, seq) WHERE kind = 4;
-CREATE INDEX records_milestones ON records (device, seq) WHERE milestone IS NOT NULL;
+CREATE INDEX landmarks_milestones ON landmarks (milestone) WHERE milestone IS NOT NULL;
+CREATE INDEX landmarks_rotations ON landmarks (device, seq) WHERE kind = 4;
 
 -- Why a leaf is no part of its chain.
 CREATE TABLE evidence (

@@ -114,7 +114,7 @@ class Signed(Database):
         with self.transaction():
             self._db.execute(
                 "INSERT OR IGNORE INTO milestones SELECT ?1, ?2, ?3, ?4,"
-                " EXISTS (SELECT 1 FROM records WHERE milestone = ?1), ?5",
+                " EXISTS (SELECT 1 FROM landmarks WHERE milestone = ?1), ?5",
                 (
                     milestone.id,
                     milestone.ledger,

@@ -13,7 +13,15 @@ import click
 import structlog
 from click.core import ParameterSource
 
-from tallystick_ledger.commands.options import AS_JSON, BROKER, DIR, PASSWORD_FILE, USER, password
+from tallystick_ledger.commands.options import (
+    AS_JSON,
+    BROKER,
+    CA_FILE,
+    DIR,
+    PASSWORD_FILE,
+    USER,
+    login,
+)
 from tallystick_ledger.words import log_to_stderr
 
 __all__ = ["command"]
@@ -143,6 +151,7 @@ def allow(folder: Path, line: str) -> None:
 @_READINGS
 @USER
 @PASSWORD_FILE
+@CA_FILE
 @click.pass_context
 def evm(
     ctx: click.Context,
@@ -159,6 +168,7 @@ def evm(
     readings_per_record: int,
     user: str | None,
     password_file: Path | None,
+    ca_file: Path | None,
 ) -> None:
     """Run the bridge in the foreground until SIGTERM or SIGINT. docs/bridge.md tells all of it."""
     from tallystick.account import State
@@ -173,7 +183,7 @@ def evm(
     from tallystick_ledger.bridge.poster import Poster, Terms
     from tallystick_ledger.bridge.watch import Watch, followed
     from tallystick_ledger.loop import Loop
-    from tallystick_ledger.mqtt import Broker, Link
+    from tallystick_ledger.mqtt import Link
 
     if (rpc is None) == (rpc_file is None):
         raise click.UsageError("give --rpc URL or --rpc-file FILE")
@@ -184,7 +194,7 @@ def evm(
         endpoint = endpoints.of_argument(rpc or "") if given else Endpoint.parse(rpc or "")
     terms = Terms(amounts.units(budget), depth, adopt_nonce)
     ledgers = [followed(line) for line in follow]
-    login = Broker(*broker, user, password(password_file, user))
+    door = login(broker, user, password_file, ca_file)
     libraries.load()
     log_to_stderr()
     log = structlog.get_logger("bridge")
@@ -195,8 +205,8 @@ def evm(
     with ExitStack() as stack:
         stack.enter_context(place.ledger.locked())
         key, payer, ledger = place.ledger.key(), place.payer(), place.ledger.ledger()
-        link = Link.of_ledger(login, ledger)
-        watch = stack.enter_context(Watch(login, ledger, ledgers))
+        link = Link.of_ledger(door, ledger)
+        watch = stack.enter_context(Watch(door, ledger, ledgers))
         loop = Loop(
             place.ledger.database,
             key,

@@ -11,7 +11,15 @@ import structlog
 
 from tallystick.note import VerifierKey
 from tallystick.policy import Log
-from tallystick_ledger.commands.options import BROKER, DIR, HTTP, PASSWORD_FILE, USER, password
+from tallystick_ledger.commands.options import (
+    BROKER,
+    CA_FILE,
+    DIR,
+    HTTP,
+    PASSWORD_FILE,
+    USER,
+    login,
+)
 from tallystick_ledger.commands.service import join, stop_on_signals
 from tallystick_ledger.errors import LedgerError
 from tallystick_ledger.folder import Folder
@@ -33,6 +41,7 @@ __all__ = ["command"]
 @HTTP
 @USER
 @PASSWORD_FILE
+@CA_FILE
 def command(
     folder: Path,
     broker: tuple[str, int],
@@ -40,6 +49,7 @@ def command(
     http: tuple[str, int] | None,
     user: str | None,
     password_file: Path | None,
+    ca_file: Path | None,
 ) -> None:
     """Follow another node's ledger: check everything from its genesis on, serve reads, alarm at a fork.
 
@@ -48,9 +58,9 @@ def command(
     from tallystick import topics
     from tallystick_ledger.following import Following, fetch_genesis, new_reply
     from tallystick_ledger.http import Server, application
-    from tallystick_ledger.mqtt import Broker, Link, following
+    from tallystick_ledger.mqtt import Link, following
 
-    login = Broker(*broker, user, password(password_file, user))
+    door = login(broker, user, password_file, ca_file)
     key = VerifierKey.parse(line)
     ledger = Log(key).ledger
     log_to_stderr()
@@ -69,7 +79,7 @@ def command(
         if place.database.exists() and place.identity() != key:
             raise LedgerError(f"'{folder}' is a copy of {place.identity().name}, not of {key.name}")
         link = Link(
-            login,
+            door,
             f"follow-{reply.hex()}",
             following(topics.Ledger(ledger), reply),
             session=False,

@@ -2,14 +2,28 @@
 
 from __future__ import annotations
 
+import ssl
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import click
 
 from tallystick_ledger.errors import LedgerError
 
-__all__ = ["AS_JSON", "BROKER", "DIR", "HTTP", "PASSWORD_FILE", "USER", "host_port", "password"]
+if TYPE_CHECKING:
+    from tallystick_ledger.mqtt import Broker
+
+__all__ = [
+    "AS_JSON",
+    "BROKER",
+    "CA_FILE",
+    "DIR",
+    "HTTP",
+    "PASSWORD_FILE",
+    "USER",
+    "host_port",
+    "login",
+]
 
 
 def host_port(_: click.Context, __: click.Parameter, value: str | None) -> tuple[str, int] | None:
@@ -22,7 +36,25 @@ def host_port(_: click.Context, __: click.Parameter, value: str | None) -> tuple
     return host.strip("[]"), int(port)
 
 
-def password(path: Path | None, user: str | None) -> str | None:
+def login(
+    broker: tuple[str, int], user: str | None, password_file: Path | None, ca_file: Path | None
+) -> Broker:
+    """The broker, and how it is spoken to."""
+    from tallystick_ledger.mqtt import Broker
+
+    if ca_file is not None:
+        try:
+            ssl.create_default_context(cafile=str(ca_file))
+        except OSError:  # an SSLError is one
+            raise LedgerError(
+                f"no certificate can be read in '{ca_file}'",
+                hint="a PEM file: -----BEGIN CERTIFICATE-----",
+            ) from None
+    authority = None if ca_file is None else str(ca_file)
+    return Broker(*broker, user, _password(password_file, user), authority)
+
+
+def _password(path: Path | None, user: str | None) -> str | None:
     """The first line of the file, for a login as `user`."""
     if path is None:
         return None
@@ -58,5 +90,10 @@ PASSWORD_FILE: Final = click.option(
     "--password-file",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help="File whose first line is the password.",
+)
+CA_FILE: Final = click.option(
+    "--ca-file",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Speak TLS to the broker; its certificate must come from this authority and no other.",
 )
 AS_JSON: Final = click.option("--json", "as_json", is_flag=True, help="One JSON object.")

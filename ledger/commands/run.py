@@ -10,7 +10,15 @@ from pathlib import Path
 import click
 import structlog
 
-from tallystick_ledger.commands.options import BROKER, DIR, HTTP, PASSWORD_FILE, USER, password
+from tallystick_ledger.commands.options import (
+    BROKER,
+    CA_FILE,
+    DIR,
+    HTTP,
+    PASSWORD_FILE,
+    USER,
+    login,
+)
 from tallystick_ledger.commands.service import join, stop_on_signals
 from tallystick_ledger.folder import Folder
 from tallystick_ledger.limits import STRANGER_RATE, WRITER_RATE
@@ -72,6 +80,7 @@ _DAY_S = 86_400
 )
 @USER
 @PASSWORD_FILE
+@CA_FILE
 def command(
     folder: Path,
     broker: tuple[str, int],
@@ -84,16 +93,17 @@ def command(
     keep_days: float | None,
     user: str | None,
     password_file: Path | None,
+    ca_file: Path | None,
 ) -> None:
     """Run the ledger in the foreground until SIGTERM or SIGINT."""
     from tallystick_ledger import witnesses
     from tallystick_ledger.http import Server, application
     from tallystick_ledger.loop import Loop
-    from tallystick_ledger.mqtt import Broker, Link
+    from tallystick_ledger.mqtt import Link
     from tallystick_ledger.node import Node
     from tallystick_ledger.writers import Writers, read_allow_list
 
-    login = Broker(*broker, user, password(password_file, user))
+    door = login(broker, user, password_file, ca_file)
     allowed = None if allow_list is None else read_allow_list(allow_list)
     writers = partial(Writers, allowed=allowed, rate=writer_rate, stranger_rate=stranger_rate)
     asked = [witnesses.parse(line) for line in witness_lines]
@@ -106,7 +116,7 @@ def command(
         stack.enter_context(place.locked())
         key = place.key()
         ledger = place.ledger()
-        link = Link.of_ledger(login, ledger)
+        link = Link.of_ledger(door, ledger)
         cosigners = stack.enter_context(witnesses.Witnesses(place.database, asked))
         loop = Loop(
             *(place.database, key, link, interval, stop),

@@ -218,11 +218,11 @@ def test_the_interval_between_anchors(site: Site, ledger: Ledger) -> None:
 def test_milestones_are_verified(site: Site, ledger: Ledger) -> None:
     """Boards are told of milestones that the ledger signed, of the newest, and of no other."""
     first, second = ledger.milestone([bytes(32)], 1), ledger.milestone([bytes(32)], 2)
-    assert site.anchors.newest(second.block.raw)
-    assert not site.anchors.newest(first.block.raw)
-    assert not site.anchors.newest(Ledger().milestone([bytes(32)], 9).block.raw)
-    assert not site.anchors.newest(b"\xff")
-    assert not site.anchors.newest(ledger.genesis)
+    assert site.anchors.newest(second.block.raw, 0.0)
+    assert not site.anchors.newest(first.block.raw, 0.0)
+    assert not site.anchors.newest(Ledger().milestone([bytes(32)], 9).block.raw, 0.0)
+    assert not site.anchors.newest(b"\xff", 0.0)
+    assert not site.anchors.newest(ledger.genesis, 0.0)
     assert site.anchors.ref is not None
     assert second.id == site.anchors.ref.id
     assert second.block.raw == site.store.newest_milestone(ledger.id)
@@ -230,11 +230,11 @@ def test_milestones_are_verified(site: Site, ledger: Ledger) -> None:
 
 def test_another_ledger_starts_anew(site: Site, ledger: Ledger, identity: Identity) -> None:
     """A gateway that is pointed at another ledger names that one's milestones, however young it is."""
-    site.anchors.newest(ledger.milestone([bytes(32)], 500).block.raw)
+    site.anchors.newest(ledger.milestone([bytes(32)], 500).block.raw, 0.0)
     other = Ledger()
     anchors = Anchors(identity, LedgerKey(other.line), site.store, 60.0)
     assert anchors.ref is None
-    assert anchors.newest(other.milestone([bytes(32)], 1).block.raw)
+    assert anchors.newest(other.milestone([bytes(32)], 1).block.raw, 0.0)
 
 
 def test_a_new_origin_is_anchored_at_once(site: Site, ledger: Ledger) -> None:

@@ -9,6 +9,7 @@ import random
 import sqlite3
 import threading
 import time
+from collections.abc import Iterable
 
 import pytest
 
@@ -17,8 +18,9 @@ from tallystick_gateway.anchors import LedgerKey
 from tallystick_gateway.folder import Folder
 from tallystick_gateway.mqtt import Broker as Door
 from tallystick_gateway.mqtt import Inbound, Login
+from tallystick_gateway.session import filters, last_will
 from tallystick_gateway.store import Store
-from tallystick_gateway.writer import Intervals, Writer, filters, last_will
+from tallystick_gateway.writer import Intervals, Writer
 from tests.gateway.boards import Board
 from tests.gateway.ledger_double import LedgerDouble
 from tests.gateway.running import Field, Gateway, command, eventually
@@ -63,7 +65,7 @@ def test_no_puback_before_the_commit(gateway: Gateway, field: Field) -> None:
 class _Silent(Door):
     """A door whose PUBACKs never reach the broker, as if the power went in between."""
 
-    def acknowledge(self, message: Inbound) -> None:
+    def acknowledge(self, messages: Iterable[Inbound]) -> None:
         """Nothing."""
 
 
@@ -220,7 +222,7 @@ def test_a_start_that_finds_torn_tiles(gateway: Gateway, field: Field) -> None:
         ("UPDATE devices SET last_seen = 1, state = (SELECT x'80')", b"stored state is another"),
         ("UPDATE checkpoints SET root = zeroblob(32)", b"leaves have another root"),
         ("UPDATE anchors SET block = x'00'", b"another block is confirmed"),
-        ("UPDATE records SET id = zeroblob(32) WHERE seq = 2", b"another record has its place"),
+        ("UPDATE leaves SET start = 7 WHERE seq = 2", b"another kind, time or id"),
     ],
 )
 def test_fsck_finds(gateway: Gateway, field: Field, change: str, words: bytes) -> None:

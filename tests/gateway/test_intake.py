@@ -540,7 +540,7 @@ def test_a_failed_transaction_leaves_nothing(
         raise sqlite3.OperationalError("database or disk is full")
 
     with monkeypatch.context() as patch:
-        patch.setattr(Store, "put_device", full)
+        patch.setattr(Store, "put_devices", full)
         with pytest.raises(sqlite3.OperationalError):
             door.take(board, *records)
     assert 0 == door.store.size()

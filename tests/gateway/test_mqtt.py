@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import queue
 from types import SimpleNamespace
-from typing import Any
 
 import pytest
 
@@ -20,8 +19,8 @@ class _Client:
     def __init__(self) -> None:
         self.acked: list[int] = []
 
-    def ack(self, mid: int, _qos: int) -> None:
-        self.acked.append(mid)
+    def ack_all(self, mids: list[int]) -> None:
+        self.acked += mids
 
 
 @pytest.fixture
@@ -30,37 +29,37 @@ def door() -> Broker:
     return Broker(Login("127.0.0.1", 1, "x", "me", "secret"), [UP], ("w", b""), 2)
 
 
-def _message(mid: int, *, qos: int = 1, payload: bytes = b"") -> Any:
-    return SimpleNamespace(topic=UP, payload=payload, qos=qos, mid=mid, retain=False)
+def _message(door: Broker, mid: int, *, qos: int = 1, payload: bytes = b"") -> None:
+    door._on_message(UP.encode(), payload, qos, mid, False)
 
 
 def test_a_packet_id_of_an_older_connection(door: Broker, monkeypatch: pytest.MonkeyPatch) -> None:
     """Packet ids start anew with each session: an old one must not acknowledge a new message."""
     client = _Client()
     monkeypatch.setattr(door, "_client", client)
-    door._on_message(None, None, _message(1))
+    _message(door, 1)
     door._on_disconnect(None, None, None, "lost", None)
-    door._on_message(None, None, _message(1))
+    _message(door, 1)
     old, new = door.inbox.get_nowait(), door.inbox.get_nowait()
     assert isinstance(old, Inbound)
     assert isinstance(new, Inbound)
 
-    door.acknowledge(old)
+    door.acknowledge([old])
     assert [] == client.acked
-    door.acknowledge(new)
+    door.acknowledge([new])
     assert [1] == client.acked
 
 
 def test_a_full_inbox_drops_what_nobody_promised(door: Broker) -> None:
     """QoS 0 has no flow control: it is dropped and counted, so that memory stays bounded."""
     for mid in range(4):
-        door._on_message(None, None, _message(mid, qos=0))
+        _message(door, mid, qos=0)
     assert (2, 2) == (door.inbox.qsize(), door.dropped)
 
 
 def test_a_long_message_is_cut(door: Broker) -> None:
     """A message of a megabyte costs no megabyte while it waits."""
-    door._on_message(None, None, _message(1, payload=bytes(2**20)))
+    _message(door, 1, payload=bytes(2**20))
     held = door.inbox.get_nowait()
     assert isinstance(held, Inbound)
     assert (limits.RECORD_BYTES, 2**20) == (len(held.payload), held.length)

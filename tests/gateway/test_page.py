@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, expect
 
-from tallystick import proof
+from tallystick import proof, topics
 from tests.browser import DESKTOP, PHONE, Browser, Screen
 from tests.gateway.ledger_double import LedgerDouble
 from tests.gateway.running import Field, Gateway
@@ -198,6 +198,18 @@ def test_live_without_reload(site: Site, browser: Browser) -> None:
     expect(page.locator(".card", has_text="meter-17")).to_contain_text(f"seq {head}")
     expect(other.locator("table.records tbody tr").first).to_contain_text(head)
     assert [True, True] == [one.evaluate("window.sameDocument") for one in (page, other)]
+
+
+def test_a_board_that_the_broker_has_lost(site: Site, browser: Browser) -> None:
+    """The wall says of a silent board why it is silent, as far as anybody knows."""
+    name = next(iter(NAMES))
+    topic = topics.Device(site.boards[name].id).state
+    site.field.client.publish(topic, b"lost", qos=1, retain=True)
+    page = browser.open(device(site, name), screen=WALL)
+    expect(page.locator("#says")).to_contain_text("lost")
+    expect(page.locator("#says")).to_contain_text("no power, no coverage")
+    page = browser.open(address(site), screen=WALL)
+    expect(page.locator(".card", has_text=name).locator(".says")).to_have_text("lost")
 
 
 def test_the_gateway_goes_away_and_comes_back(site: Site, browser: Browser) -> None:

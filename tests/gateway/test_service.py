@@ -312,6 +312,70 @@ def test_the_http_side(gateway: Gateway, field: Field, tmp_path: Path) -> None:
     assert "horse" not in gateway.errors.read_text()
 
 
+def test_a_range_of_times_over_http(gateway: Gateway, ledger: LedgerDouble, field: Field) -> None:
+    """Whoever asks for an afternoon gets its records, one shared path for all, and nothing else."""
+    issuer, board = PrivateKey.generate(), Board()
+    held = credential.sign(issuer, did_key(issuer.public), board.did, START)
+    gateway.enrol(board, credentials={board.id: held})
+    gateway.start()
+    records = board.fill(40)
+    field.send(board, records)
+    eventually(lambda: gateway.json("/healthz")["anchored"] >= 40 or None, "anchor confirmed")
+    path = f"/v1/devices/{board.id.hex()}/proof"
+
+    answer = gateway.get(f"{path}?since={records[10].time - 30}&until={records[29].time + 30}")
+
+    assert 200 == answer.status_code
+    parsed = proof.parse(answer.content)
+    assert list(range(10, 30)) == [one.seq for one in parsed.records]
+    assert parsed.shared is not None
+    assert not parsed.inclusions
+    # a path of its own for each of twenty records of forty would hold six hashes each
+    assert len(parsed.shared.hashes) < 12
+    assert Status.VERIFIED == verify.verify(answer.content, _policy(gateway, ledger, issuer)).status
+    end = records[39].time
+    for query, status in {
+        f"?since={end + 3_600}&until={end + 7_200}": 404,
+        f"?since={end}": 400,
+        f"?since={end}&until={end - 1}": 400,
+        f"?since={end}&until={end}&seq=3": 400,
+    }.items():
+        refused = gateway.get(path + query)
+        assert status == refused.status_code, query
+        assert refused.json()["error"], query
+
+
+def test_what_boards_say_of_themselves(gateway: Gateway, broker: Broker, field: Field) -> None:
+    """A board that sleeps is told from one that is lost; a stranger's word, or a wrong one, shows nowhere."""
+    board, other = Board(), Board()
+    gateway.enrol(board, other)
+    field.client.publish(topics.Device(board.id).state, b"sleeping", qos=1, retain=True)
+    gateway.start()
+    stranger = Board()
+
+    def says(one: Board) -> dict[str, object] | None:
+        listed = gateway.json("/v1/devices")["devices"]
+        found: dict[str, object] | None = next(d["says"] for d in listed if d["id"] == one.id.hex())
+        return found
+
+    sleeping = eventually(lambda: says(board), "a retained word")
+    assert ("sleeping", None) == (sleeping["state"], sleeping["since"])
+    assert "asleep" in str(sleeping["reason"])
+    for one, word in ((stranger, b"ready"), (other, b"<script>"), (other, b"lost" * 9_000)):
+        field.client.publish(topics.Device(one.id).state, word, qos=1)
+    field.client.publish(topics.Device(board.id).state, b"lost", qos=1, retain=True)
+
+    lost = eventually(
+        lambda: found if (found := says(board)) and found["state"] == "lost" else None,
+        "a last will",
+    )
+    assert isinstance(lost["since"], int)
+    assert "the broker has lost it" in str(lost["reason"])
+    assert says(other) is None
+    assert 404 == gateway.get(f"/v1/devices/{stranger.id.hex()}").status_code
+    assert "lost" == gateway.json(f"/v1/devices/{board.id.hex()}")["says"]["state"]
+
+
 def test_entry_bundles_are_refused_without_a_token_file(gateway: Gateway, field: Field) -> None:
     """Nobody's readings are public by an omission."""
     board = Board()

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from tallystick import record
+from tallystick.body import Beacon, Open, Readings
 from tallystick_gateway.folder import FolderError
 from tallystick_gateway.store import Store
 from tests.gateway.boards import Board
@@ -21,14 +23,23 @@ def downgraded(path: Path, target: Path) -> None:
     old.executescript(OLD.read_text())
     old.execute("PRAGMA user_version = 1")
     old.execute("ATTACH ? AS new", (str(path),))
-    for table in ("records", "devices", "keys", "quarantine", "counters", "facts"):
-        # leaves come first for the references, which are not checked here
+    for table in ("devices", "keys", "quarantine", "counters", "facts"):
         old.execute(f"INSERT INTO {table} SELECT * FROM new.{table}")
-    old.execute(
-        "INSERT INTO leaves SELECT l.idx, coalesce(e.id, r.id), l.device, l.seq, l.result, l.raw"
-        " FROM new.leaves l LEFT JOIN new.evidence e ON e.leaf = l.idx"
-        " LEFT JOIN new.records r ON r.leaf = l.idx"
-    )
+    old.execute("DELETE FROM facts WHERE name = 'indexed'")
+    leaves = old.execute("SELECT idx, device, seq, result, raw FROM new.leaves").fetchall()
+    for idx, device, seq, result, raw in leaves:
+        one = record.parse(raw)
+        old.execute(
+            "INSERT INTO leaves VALUES (?, ?, ?, ?, ?, ?)", (idx, one.id, device, seq, result, raw)
+        )
+        named = one.body.milestone if isinstance(one.body, Open | Beacon) else None
+        row = (
+            *(device, seq, one.id, one.prev, one.signed.kid, one.kind.value, one.time),
+            one.body.boot if isinstance(one.body, Readings) else None,
+            *((named.id, named.ledger) if named else (None, None)),
+        )
+        if result == "admitted":
+            old.execute(f"INSERT INTO records VALUES ({', '.join('?' * 11)})", (*row, idx))
     old.execute(
         "INSERT INTO evidence SELECT leaf, device, seq, result, other, detail, at FROM new.evidence"
     )

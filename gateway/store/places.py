@@ -1,0 +1,101 @@
+"""Where a chain's records lie in the log, packed: pages of 48 places, each found by its number.
+
+A page holds the places of seq `48 n` to `48 n + 47`, 16 bytes each, cut off behind the last one. Both
+words of a place are little-endian; an empty place is 16 zeros::
+
+    (leaf + 1) << 3 | kind
+    time << 24 | start                  start: the first 24 bits of the record's id
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterable, Iterator
+from typing import Final, NamedTuple
+
+from tallystick.body import Kind
+
+__all__ = [
+    "PLACES",
+    "START_BYTES",
+    "Place",
+    "span",
+    "start_of",
+    "starting",
+    "unpack",
+    "with_places",
+]
+
+PLACES: Final = 48  # a row of the database stays below a quarter of its page
+START_BYTES: Final = 3
+_START_BITS: Final = 8 * START_BYTES
+_START: Final = (1 << _START_BITS) - 1
+_PLACE: Final = struct.Struct("<QQ")
+_BYTES: Final = _PLACE.size
+_EMPTY: Final = bytes(_BYTES)
+
+
+class Place(NamedTuple):
+    """A record of a chain: its seq, its leaf, and what is asked for most. `start` are the first 24
+    bits of its id.
+    """
+
+    seq: int
+    leaf: int
+    kind: int
+    time: int
+    start: int
+
+
+def start_of(record_id: bytes) -> int:
+    """The first 24 bits of an id."""
+    return int.from_bytes(record_id[:START_BYTES], "big")
+
+
+def unpack(number: int, page: bytes) -> list[Place]:
+    """The places of page `number`, by seq."""
+    first = number * PLACES
+    return [
+        Place(seq, (word >> 3) - 1, word & 7, told >> _START_BITS, told & _START)
+        for seq, (word, told) in enumerate(_PLACE.iter_unpack(page), first)
+        if word
+    ]
+
+
+def with_places(page: bytes, places: Iterable[Place]) -> bytes:
+    """The page with these places in it. What is there stays: a seq never has two records."""
+    grown = bytearray(page)
+    for place in places:
+        at = place.seq % PLACES * _BYTES
+        if len(grown) < at + _BYTES:
+            grown.extend(bytes(at + _BYTES - len(grown)))
+        if grown[at : at + _BYTES] == _EMPTY:
+            word = (place.leaf + 1) << 3 | place.kind
+            _PLACE.pack_into(grown, at, word, place.time << _START_BITS | place.start)
+    return bytes(grown)
+
+
+def span(page: bytes) -> tuple[int | None, int | None]:
+    """The earliest and the latest time of the readings in a page, None if it has none."""
+    readings = Kind.READINGS.value
+    times = [
+        told >> _START_BITS
+        for word, told in _PLACE.iter_unpack(page)
+        if word and word & 7 == readings
+    ]
+    return (min(times), max(times)) if times else (None, None)
+
+
+def starting(number: int, page: bytes, start: bytes) -> Iterator[Place]:
+    """The places in page `number` of records whose id begins with `start`, 3 bytes."""
+    wanted = start[::-1]
+    at = page.find(wanted)
+    while at >= 0:
+        if at % _BYTES == _BYTES // 2:
+            found = unpack(number, _only(page, at // _BYTES))
+            yield from found
+        at = page.find(wanted, at + 1)
+
+
+def _only(page: bytes, slot: int) -> bytes:
+    return bytes(slot * _BYTES) + page[slot * _BYTES : (slot + 1) * _BYTES]
