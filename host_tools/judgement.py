@@ -127,8 +127,11 @@ def _told(verdict: Verdict, detail: str) -> Verdict:
 def _rows(proof: Proof, salt: bytes) -> dict[bytes, bytes]:
     rows: dict[bytes, bytearray] = {}
     pairs = (one for pair in proof.forks for one in pair)
+    last, short = b"", b""  # the next record's `prev` is this record's id
     for one in (*proof.records, *proof.links, *proof.opens, *proof.rotations, *pairs):
-        row = one.seq.to_bytes(8, "big") + _short(one.id, salt) + _short(one.prev, salt)
+        prev = short if one.prev == last else _short(one.prev, salt)
+        last, short = one.id, _short(one.id, salt)
+        row = one.seq.to_bytes(8, "big") + short + prev
         rows.setdefault(one.signed.kid, bytearray()).extend(row)
     return {kid: bytes(held) for kid, held in rows.items()}
 
