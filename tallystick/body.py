@@ -278,7 +278,7 @@ def _readings(fields: list[cbor.Value], seq: int) -> Readings:
     boot = uint(fields[0], "boot", seq - 1 if seq else 0)
     columns = tuple([_column(column) for column in fields[2:]])
     count = len(columns[0])
-    if len(set(map(len, columns))) != 1:
+    if len({len(column) for column in columns}) != 1:
         raise FormatError("record.columns", "columns of different length")
     interval = fields[1]
     if isinstance(interval, list):
@@ -298,9 +298,10 @@ def _column(value: cbor.Value) -> tuple[int | None, ...]:
         raise FormatError("record.columns", "a column is an array of integers and null")
     if len(value) > limits.READINGS:
         raise LimitError("record.columns", f"{len(value)} readings, the limit is {limits.READINGS}")
-    if len(value) == 1 and type(value[0]) is int:  # what most boards send
-        _check_64_bits(value)
-        return (value[0],)
+    first = value[0]
+    if len(value) == 1 and is_int(first):  # what most boards send
+        _check_64_bits((first,))
+        return (first,)
     if set(map(type, value)) == {int}:  # the common case, in C
         values = tuple(accumulate(cast("list[int]", value)))
         _check_64_bits(cast("list[int]", value), values)

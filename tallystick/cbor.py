@@ -20,7 +20,16 @@ import cbor2
 from tallystick import limits
 from tallystick.errors import FormatError, LimitError
 
-__all__ = ["Tagged", "Value", "byte_string", "decode", "decode_lists", "encode"]
+__all__ = [
+    "Tagged",
+    "Value",
+    "byte_string",
+    "byte_string_head",
+    "decode",
+    "decode_lists",
+    "encode",
+    "head_size",
+]
 
 Tagged = cbor2.CBORTag
 
@@ -89,19 +98,7 @@ def decode(data: bytes, *, limit: int = limits.PROOF_BYTES) -> Value:
     """
     if len(data) > limit:
         raise LimitError("cbor.too-long", f"{len(data)} bytes, the limit is {limit}")
-    try:
-        value = cbor2.loads(
-            data,
-            allow_duplicate_keys=False,
-            allow_indefinite=False,
-            max_depth=_CBOR2_DEPTH,
-            semantic_decoders=_REFUSED_TAGS,
-        )
-    # a library that parses strangers' bytes may raise what it likes; ours is the error they get
-    except Exception as error:
-        if isinstance(error.__cause__, FormatError):  # `_refuse`, wrapped by cbor2
-            raise error.__cause__ from None
-        raise FormatError("cbor.malformed", f"not CBOR: {type(error).__name__}") from error
+    value = _loaded(data)
     ordered = _ordered(value, 0, ours=False)
     if cbor2.dumps(ordered) != data:
         raise FormatError(
@@ -117,13 +114,8 @@ def decode_lists(data: bytes, depth: int) -> list[Value] | None:
     is not this, in its one encoding: `decode` then finds out what is wrong.
     """
     try:
-        value = cbor2.loads(
-            data,
-            allow_indefinite=False,
-            max_depth=_CBOR2_DEPTH,
-            semantic_decoders=_REFUSED_TAGS,
-        )
-    except Exception:  # as in `decode`, which makes it ours
+        value = _loaded(data)
+    except FormatError:
         return None
     # no head is shorter than in the one encoding: what is as long as the one encoding is that
     if not isinstance(value, list) or _size(value, depth) != len(data):
@@ -132,28 +124,49 @@ def decode_lists(data: bytes, depth: int) -> list[Value] | None:
 
 
 def byte_string(data: bytes) -> bytes:
-    """The encoding of one byte string of up to 65,535 bytes, without the detour over values."""
-    size = len(data)
+    """The encoding of one byte string, without the detour over values."""
+    return byte_string_head(len(data)) + data
+
+
+def byte_string_head(size: int) -> bytes:
+    """What stands before a byte string of `size` bytes."""
     if size < 24:
-        return bytes((0x40 | size,)) + data
+        return bytes((0x40 | size,))
     if size < 256:
-        return bytes((0x58, size)) + data
+        return bytes((0x58, size))
     if size < 65_536:
-        return b"\x59" + size.to_bytes(2, "big") + data
-    return encode(data)
+        return b"\x59" + size.to_bytes(2, "big")
+    return b"\x5a" + size.to_bytes(4, "big")
+
+
+def _loaded(data: bytes) -> object:
+    """What cbor2 makes of `data`; it may be more than one encoding gives."""
+    try:
+        return cbor2.loads(
+            data,
+            allow_duplicate_keys=False,
+            allow_indefinite=False,
+            max_depth=_CBOR2_DEPTH,
+            semantic_decoders=_REFUSED_TAGS,
+        )
+    # a library that parses strangers' bytes may raise what it likes; ours is the error they get
+    except Exception as error:
+        if isinstance(error.__cause__, FormatError):  # `_refuse`, wrapped by cbor2
+            raise error.__cause__ from None
+        raise FormatError("cbor.malformed", f"not CBOR: {type(error).__name__}") from error
 
 
 def _size(items: list[Any], depth: int) -> int:
     """Bytes of the one encoding of a list; less than none if it is too deep, or holds what is not asked for."""
     if depth < 1:
         return _FOREIGN
-    size = _head_size(len(items))
+    size = head_size(len(items))
     for item in items:
         kind = type(item)
         if kind is int:
-            size += _head_size(item if item >= 0 else -1 - item)
+            size += head_size(item if item >= 0 else -1 - item)
         elif kind is bytes:
-            size += _head_size(len(item)) + len(item)
+            size += head_size(len(item)) + len(item)
         elif kind is list:
             size += _size(item, depth - 1)
         elif item is None:
@@ -163,7 +176,8 @@ def _size(items: list[Any], depth: int) -> int:
     return size
 
 
-def _head_size(number: int) -> int:
+def head_size(number: int) -> int:
+    """Bytes of the head of an integer `number`, or of what is that long."""
     if number < 24:
         return 1
     return 2 if number < 2**8 else 3 if number < 2**16 else 5 if number < 2**32 else 9

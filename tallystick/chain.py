@@ -27,7 +27,7 @@ from enum import StrEnum
 from typing import Any, Final, NamedTuple, Protocol
 
 from tallystick import cbor, keys, limits
-from tallystick.body import Kind, Rotate
+from tallystick.body import Event, Kind, Rotate
 from tallystick.errors import FormatError, KeyUnknownError, LimitError, LinkError, SignatureError
 from tallystick.fields import octets, uint
 from tallystick.keys import PublicKey
@@ -302,6 +302,11 @@ class Chain:
         self.forks = kept
 
     def _extend(self, record: Record) -> None:
+        if record.seq == self.top + 1 and not isinstance(record.body, Event | Rotate):
+            # the common case: neither fills a hole nor speaks of one
+            self.top = record.seq
+            self.links.add(record.seq, Link(record.id, record.prev, record.signed.kid))
+            return
         seq = record.seq
         missing = _without(self.missing, range(seq, seq + 1))
         if seq > self.top + 1:
