@@ -89,6 +89,7 @@ class Signed(Value):
         key.verify(self.signature, self.signed_bytes)
 
 
+@lru_cache(maxsize=256)  # a signer makes the same one all its life
 def protected_header(alg: int, kid: bytes, typ: int) -> bytes:
     """The encoded protected header, 17 bytes for our own types."""
     return cbor.encode({ALG_LABEL: alg, KID_LABEL: kid, TYP_LABEL: typ})
