@@ -69,10 +69,10 @@ class LedgerKey:
 
 
 def parse_tips(raw: bytes) -> list[bytes]:
-    """CBOR [*8 hash], all different; `FormatError` or `LimitError` otherwise."""
+    """CBOR [*64 hash], all different; `FormatError` or `LimitError` otherwise."""
     value = cbor.decode(raw, limit=bounds.TIPS_BYTES)
-    if not isinstance(value, list) or len(value) > bounds.TIPS:
-        raise FormatError("tips.shape", "tips are an array of at most 8 hashes")
+    if not isinstance(value, list) or len(value) > limits.TIPS:
+        raise FormatError("tips.shape", "tips are an array of at most 64 hashes")
     tips = [octets(item, "tip", 32) for item in value]
     if len(set(tips)) != len(tips):
         raise FormatError("tips.shape", "a tip stands twice")

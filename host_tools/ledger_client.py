@@ -25,7 +25,7 @@ from tallystick.block import BlockKind
 from tallystick.errors import TallystickError
 from tallystick.fields import octets
 from tallystick.keys import PrivateKey
-from tallystick.limits import PARENTS, RECEIPT_BYTES
+from tallystick.limits import PARENTS, RECEIPT_BYTES, TIPS
 from tallystick.policy import Log
 from tallystick.receipt import Receipt, State
 from tallystick_host import files, limits
@@ -37,7 +37,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Broker", "broker", "post"]
 
-_TIPS: Final = 8
 _STALE_PARENTS: Final = ("block.parent-unknown", "block.parent-deep")
 _PORT: Final = "1883"
 
@@ -110,7 +109,7 @@ def _submit(line: _Line, ledger: Log, said: bytes) -> Receipt:
 def _parse_tips(raw: bytes) -> list[bytes]:
     try:
         value = cbor.decode(raw)
-        if not isinstance(value, list) or not 0 < len(value) <= _TIPS:
+        if not isinstance(value, list) or not 0 < len(value) <= TIPS:
             raise UndoneError("the ledger shows no tips to build on", code="ledger.tips")
         return list(dict.fromkeys(octets(one, "tip", 32) for one in value))
     except TallystickError as error:

@@ -9,7 +9,6 @@ from typing import Final
 
 PENDING_BLOCKS: Final = 4_096  # attached and not confirmed; more are rejected with `ledger.full`
 PRESSURE_BLOCKS: Final = 1_024  # so many pending, and a milestone is made before its time
-TIPS: Final = 8  # hashes in the `tips` topic
 MILESTONES_A_TICK: Final = 256  # so that many tips (3 a milestone) are not left behind
 ROUND_S: Final = 1.0  # the least time of a round, however short the interval is
 RECENT_BLOCKS: Final = (

@@ -33,7 +33,7 @@ from tallystick_ledger.admission import admit
 from tallystick_ledger.dag import Score
 from tallystick_ledger.errors import ForkError, RejectedError
 from tallystick_ledger.gateways import Gateways
-from tallystick_ledger.limits import MILESTONES_A_TICK, PENDING_BLOCKS, PRESSURE_BLOCKS, TIPS
+from tallystick_ledger.limits import MILESTONES_A_TICK, PENDING_BLOCKS, PRESSURE_BLOCKS
 from tallystick_ledger.state import Ledger
 from tallystick_ledger.store import Store
 from tallystick_ledger.writers import Writers
@@ -94,7 +94,7 @@ class Node(Ledger):
     def tips(self) -> list[bytes]:
         """Blocks to build on, drawn by lot (rule 7)."""
         tips = self.pending.best_tips(self.round) or [self.previous]
-        return _LOT.sample(tips, min(TIPS, len(tips)))
+        return _LOT.sample(tips, min(limits.TIPS, len(tips)))
 
     # ---- milestones
 

@@ -77,7 +77,7 @@ def parse(raw: bytes) -> Block:
     checked.
     """
     signed = cose.parse(raw, Typ.BLOCK, limit=limits.BLOCK_BYTES)
-    fields = cbor.decode(signed.payload)
+    fields = cbor.decode_lists(signed.payload, 2) or cbor.decode(signed.payload)
     if not isinstance(fields, list) or len(fields) != 4:
         raise FormatError("block.shape", "a block is [parents, time, kind, body]")
     named, time, number, body = fields

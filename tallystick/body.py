@@ -276,9 +276,9 @@ def _readings(fields: list[cbor.Value], seq: int) -> Readings:
     if not 3 <= len(fields) <= 2 + limits.CHANNELS:
         raise FormatError("record.shape", "readings have boot, interval and 1 to 16 columns")
     boot = uint(fields[0], "boot", seq - 1 if seq else 0)
-    columns = tuple(_column(column) for column in fields[2:])
+    columns = tuple([_column(column) for column in fields[2:]])
     count = len(columns[0])
-    if any(len(column) != count for column in columns):
+    if len({len(column) for column in columns}) != 1:
         raise FormatError("record.columns", "columns of different length")
     interval = fields[1]
     if isinstance(interval, list):
@@ -298,6 +298,10 @@ def _column(value: cbor.Value) -> tuple[int | None, ...]:
         raise FormatError("record.columns", "a column is an array of integers and null")
     if len(value) > limits.READINGS:
         raise LimitError("record.columns", f"{len(value)} readings, the limit is {limits.READINGS}")
+    first = value[0]
+    if len(value) == 1 and is_int(first):  # what most boards send
+        _check_64_bits((first,))
+        return (first,)
     if set(map(type, value)) == {int}:  # the common case, in C
         values = tuple(accumulate(cast("list[int]", value)))
         _check_64_bits(cast("list[int]", value), values)

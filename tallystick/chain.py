@@ -24,10 +24,10 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Iterable
 from enum import StrEnum
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Final, NamedTuple, Protocol
 
 from tallystick import cbor, keys, limits
-from tallystick.body import Kind, Rotate
+from tallystick.body import Event, Kind, Rotate
 from tallystick.errors import FormatError, KeyUnknownError, LimitError, LinkError, SignatureError
 from tallystick.fields import octets, uint
 from tallystick.keys import PublicKey
@@ -56,7 +56,7 @@ class Result(StrEnum):
     DISOWNED = "disowned"
 
 
-class Link(Value):
+class Link(NamedTuple):
     """What the rules need to know of a record that is in the chain."""
 
     id: bytes
@@ -111,6 +111,9 @@ class Finding(Value):
     other: bytes | None = None
 
 
+_ADMITTED: Final = Finding(Result.ADMITTED)
+
+
 class Outline(NamedTuple):
     """A chain at a glance: highest seq, what is missing, and the lowest fork of the key in force."""
 
@@ -161,6 +164,8 @@ class Chain:
 
     def key_at(self, seq: int) -> PublicKey:
         """The key in force at `seq`."""
+        if len(self.periods) == 1:
+            return self.periods[0].key
         at = bisect_right(self.periods, seq, key=lambda period: period.start)
         return self.periods[max(at - 1, 0)].key
 
@@ -207,7 +212,7 @@ class Chain:
         if collision is not None:
             return collision
         self._extend(record)
-        return Finding(Result.ADMITTED)
+        return _ADMITTED
 
     def _check_place(self, record: Record, key: PublicKey) -> None:
         """What the device's own key may never sign at this seq, whatever else is there."""
@@ -221,8 +226,11 @@ class Chain:
         in_force = self.key_at(record.seq)
         if key != in_force and self._order(key) > self._order(in_force):
             raise LinkError("chain.key", f"key {key.kid.hex()} is not in force at seq {record.seq}")
-        starts = {period.start for period in self.periods[1:]}
-        if record.seq in starts and key == in_force and record.kind is not Kind.OPEN:
+        if (
+            record.kind is not Kind.OPEN
+            and key == in_force
+            and any(record.seq == period.start for period in self.periods[1:])
+        ):
             raise LinkError("chain.rotate", "the first record of a new key is not an open")
         if isinstance(record.body, Rotate):
             check_possession(self.device, record, record.body)
@@ -294,6 +302,11 @@ class Chain:
         self.forks = kept
 
     def _extend(self, record: Record) -> None:
+        if record.seq == self.top + 1 and not isinstance(record.body, Event | Rotate):
+            # the common case: neither fills a hole nor speaks of one
+            self.top = record.seq
+            self.links.add(record.seq, Link(record.id, record.prev, record.signed.kid))
+            return
         seq = record.seq
         missing = _without(self.missing, range(seq, seq + 1))
         if seq > self.top + 1:
@@ -423,7 +436,9 @@ def _overlap(a: range, b: range) -> range:
 
 
 def _without(holes: list[range], gone: range) -> list[range]:
-    """`holes` (ascending) less `gone`."""
+    """`holes` (ascending) less `gone`, a new list."""
+    if not holes:
+        return []
     parts = (
         part
         for hole in holes

@@ -42,6 +42,7 @@ TYP_LABEL: Final = 16  # RFC 9596
 _SIG_HEAD: Final = b"\x84\x6aSignature1"  # an array of four, and the context string
 _TAGGED: Final = b"\xd2\x84"  # tag 18, an array of four
 _SIGNATURE_HEAD: Final = b"\x58\x40"
+_TAIL: Final = len(_SIGNATURE_HEAD) + SIGNATURE_BYTES
 
 
 class Signer(Protocol):
@@ -68,8 +69,10 @@ class Signed(Value):
 
     @computed
     def signed_bytes(self) -> bytes:
-        """The Sig_structure: what the signature is over."""
-        return sig_structure(self.protected, self.payload)
+        """The Sig_structure: what the signature is over, header and payload as they stand in `raw`."""
+        size = len(self.protected)
+        end = len(_TAGGED) + cbor.head_size(size) + size
+        return _SIG_HEAD + self.raw[len(_TAGGED) : end] + b"\x40" + self.raw[end + 1 : -_TAIL]
 
     @computed
     def id(self) -> bytes:
@@ -86,6 +89,7 @@ class Signed(Value):
         key.verify(self.signature, self.signed_bytes)
 
 
+@lru_cache(maxsize=256)  # a signer makes the same one all its life
 def protected_header(alg: int, kid: bytes, typ: int) -> bytes:
     """The encoded protected header, 17 bytes for our own types."""
     return cbor.encode({ALG_LABEL: alg, KID_LABEL: kid, TYP_LABEL: typ})
@@ -100,7 +104,8 @@ def sign(signer: Signer, typ: int, payload: bytes) -> bytes:
     """The complete signed object, ready to travel."""
     protected = protected_header(signer.public.alg, signer.public.kid, typ)
     signature = signer.sign(sig_structure(protected, payload))
-    return _joined(protected, payload, signature)
+    head = _TAGGED + cbor.byte_string(protected) + b"\xa0" + cbor.byte_string(payload)
+    return head + _SIGNATURE_HEAD + signature
 
 
 def parse(raw: bytes, typ: int, *, limit: int = limits.SIGNED_BYTES) -> Signed:
@@ -117,29 +122,27 @@ def parse(raw: bytes, typ: int, *, limit: int = limits.SIGNED_BYTES) -> Signed:
     return Signed(raw, alg, kid, typ, protected, payload, signature)
 
 
-def _joined(protected: bytes, payload: bytes, signature: bytes) -> bytes:
-    """18([protected, {}, payload, signature])."""
-    head = _TAGGED + cbor.byte_string(protected) + b"\xa0" + cbor.byte_string(payload)
-    return head + _SIGNATURE_HEAD + signature
-
-
 def _split(raw: bytes) -> tuple[bytes, bytes, bytes] | None:
     """Protected header, payload and signature of an object whose header is short, as ours is.
 
-    Half of what a gateway would spend on decoding. None for anything that is not exactly what
-    `_joined` would make of the three: `_parts` then finds out what is wrong.
+    Half of what a gateway would spend on decoding. None for anything that is not exactly
+    18([protected, {}, payload, signature]) in its one encoding: `_parts` then finds out what is wrong.
     """
+    mark = len(raw) - _TAIL  # where the signature's head is
     start = len(_TAGGED) + 1
-    end = start + (raw[start - 1] & 0x1F if len(raw) > start else 0)
-    after = raw[end + 1 : end + 4]
-    head = {0x58: 2, 0x59: 3}.get(after[0], 1) if after else 1
-    payload_at, signature_at = end + 1 + head, len(raw) - SIGNATURE_BYTES
-    protected = raw[start:end]
-    payload = raw[payload_at : signature_at - len(_SIGNATURE_HEAD)]
-    signature = raw[signature_at:]
-    if _joined(protected, payload, signature) != raw or len(signature) != SIGNATURE_BYTES:
+    if mark < start or raw[:2] != _TAGGED or raw[mark : mark + 2] != _SIGNATURE_HEAD:
         return None
-    return protected, payload, signature
+    size = raw[start - 1] - 0x40
+    end = start + size
+    if not 0 <= size < 24 or end >= mark:
+        return None
+    # the rest is an empty map and a payload: their heads are what they would be for what is left
+    left = mark - end - 1
+    head = 1 if left < 25 else 2 if left < 258 else 3
+    payload = raw[end + 1 + head : mark]
+    if raw[end : end + 1 + head] != b"\xa0" + cbor.byte_string_head(len(payload)):
+        return None
+    return raw[start:end], payload, raw[mark + 2 :]
 
 
 def _parts(raw: bytes) -> tuple[bytes, bytes, bytes]:

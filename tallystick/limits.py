@@ -31,6 +31,7 @@ NOTE_SIGNATURES: Final = 32  # C2SP signed-note asks for at least 16
 
 BLOCK_BYTES: Final = 32_768
 PARENTS: Final = 4
+TIPS: Final = 64  # in a ledger's list of what to build on
 LEDGER_NAME_BYTES: Final = 64
 STATEMENT_BYTES: Final = 4_096
 REASON_BYTES: Final = 512  # free text in a statement

@@ -64,6 +64,7 @@ class Part(IntEnum):
     SHARED = 14
 
 
+_PARTS: Final = {part.value: part for part in Part}
 _AT_MOST_ONE: Final = (
     Part.CHECKPOINT,
     Part.ANCHOR,
@@ -274,15 +275,15 @@ def _sorted_parts(value: cbor.Value) -> dict[Part, list[bytes]]:
             raise FormatError("proof.parts", "a part is [type, bytes]")
         number, raw = item[0], item[1]
         # is_int first: a boolean would pass as the number 1
-        if not is_int(number) or number not in set(Part):
+        if not is_int(number) or (part := _PARTS.get(number)) is None:
             raise FormatError("proof.part-type", f"part type {number!r} is not known")
         if number < last:
             raise FormatError("proof.order", f"part type {number} after {last}")
         last = number
-        parts[Part(number)].append(raw)
-    for part in _AT_MOST_ONE:
-        if len(parts[part]) > 1:
-            raise FormatError("proof.count", f"more than one {part.name.lower()}")
+        parts[part].append(raw)
+    for single in _AT_MOST_ONE:
+        if len(parts[single]) > 1:
+            raise FormatError("proof.count", f"more than one {single.name.lower()}")
     return parts
 
 

@@ -23,6 +23,7 @@ __all__ = ["Record", "device_id", "genesis", "parse", "possession_bytes", "sign"
 
 GENESIS_LABEL: Final = b"tallystick/v1/genesis\n"
 _PLAIN: Final = frozenset({int, bytes, type(None), list})
+_KINDS: Final = {kind.value: kind for kind in Kind}
 CLOCK_UNSET_BELOW: Final = 2**30  # a smaller `time` means seconds since boot
 
 
@@ -75,19 +76,18 @@ def genesis(key: PublicKey) -> bytes:
 def parse(raw: bytes) -> Record:
     """`raw` as a record; `FormatError` or `LimitError` otherwise. The signature is not checked."""
     signed = cose.parse(raw, Typ.RECORD, limit=limits.RECORD_BYTES)
-    payload = cbor.decode(signed.payload)
-    if not isinstance(payload, list) or len(payload) < 5:
-        raise FormatError("record.shape", "a payload is an array [seq, prev, time, kind, ...]")
-    _only_plain(payload, 0)
+    payload = cbor.decode_lists(signed.payload, limits.PAYLOAD_DEPTH)
+    if payload is None or len(payload) < 5:
+        payload = _payload(signed.payload)
     seq = uint(payload[0], "seq", limits.SEQ)
     prev = octets(payload[1], "prev", 32)
     time = uint(payload[2], "time", limits.TIME)
-    kind, fields = payload[3], payload[4:]
-    if not is_int(kind) or kind not in set(Kind):
-        raise FormatError("record.kind", f"record kind {kind!r} is not known")
-    if kind == Kind.OPEN and len(raw) > limits.OPEN_BYTES:
+    number = payload[3]
+    if not is_int(number) or (kind := _KINDS.get(number)) is None:
+        raise FormatError("record.kind", f"record kind {number!r} is not known")
+    if kind is Kind.OPEN and len(raw) > limits.OPEN_BYTES:
         raise LimitError("record.open-length", f"an open of {len(raw)} bytes, the limit is 256")
-    return Record(signed, seq, prev, time, Kind(kind), body.parse(Kind(kind), fields, seq))
+    return Record(signed, seq, prev, time, kind, body.parse(kind, payload[4:], seq))
 
 
 def sign(signer: Signer, seq: int, prev: bytes, time: int, says: Body) -> bytes:
@@ -104,6 +104,15 @@ def possession_bytes(device: bytes, seq: int, prev: bytes, time: int, key: Publi
 def device_id(key: PublicKey) -> bytes:
     """The id of the device whose first key is `key` (8 bytes)."""
     return kid(key.raw)
+
+
+def _payload(encoded: bytes) -> list[cbor.Value]:
+    """The payload in all its forms, or what is wrong with it."""
+    payload = cbor.decode(encoded)
+    if not isinstance(payload, list) or len(payload) < 5:
+        raise FormatError("record.shape", "a payload is an array [seq, prev, time, kind, ...]")
+    _only_plain(payload, 0)
+    return payload
 
 
 def _only_plain(value: list[cbor.Value], depth: int) -> None:

@@ -266,9 +266,9 @@ def test_tips_are_bounded_and_drawn_by_lot(node: Node) -> None:
     node.tick()
     assert node.newest is not None
     parents = [node.newest.previous]
-    names = {attach(node, anchor(parents, n + 1)) for n in range(20)} | {node.newest.id}
+    names = {attach(node, anchor(parents, n + 1)) for n in range(100)} | {node.newest.id}
     drawn = [node.tips() for _ in range(100)]
-    assert {8} == {len(set(tips)) for tips in drawn}
+    assert {64} == {len(set(tips)) for tips in drawn}
     assert names == {tip for tips in drawn for tip in tips}
 
 

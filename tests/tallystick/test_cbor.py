@@ -125,3 +125,59 @@ def test_bombs(raw: bytes) -> None:
     with pytest.raises(TallystickError):
         cbor.decode(raw)
     assert time.perf_counter() - start < 1
+
+
+PLAIN = st.lists(
+    st.recursive(
+        st.none() | st.integers(-(2**64), 2**64 - 1) | st.binary(max_size=300),
+        lambda inner: st.lists(inner, max_size=30),
+        max_leaves=12,
+    ),
+    max_size=30,
+)
+
+
+@given(PLAIN | VALUES, st.data())
+def test_the_short_way_gives_the_same(value: Any, data: st.DataObject) -> None:
+    """A gateway would take what `decode` refuses, or read something else in it."""
+    try:
+        raw = bytearray(cbor.encode(value))
+    except LimitError:
+        return
+    for _ in range(data.draw(st.integers(0, 3))):
+        raw[data.draw(st.integers(0, len(raw) - 1))] = data.draw(st.integers(0, 255))
+    short = cbor.decode_lists(bytes(raw), 4)
+    if short is not None:
+        assert short == cbor.decode(bytes(raw))
+    elif raw == cbor.encode(value):
+        assert not _plain(value, 4)
+
+
+def _plain(value: object, depth: int) -> bool:
+    """Only what `decode_lists` is for."""
+    if isinstance(value, list):
+        return depth > 0 and all(_plain(i, depth - 1) or _scalar(i) for i in value)
+    return False
+
+
+def _scalar(value: object) -> bool:
+    return value is None or type(value) in (int, bytes)
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        "811801",
+        "9f01ff",
+        "98011901",
+        "c1811901",
+        "8101" + "00",
+        "81c24101",
+        "81f5",
+        "81fb3ff0000000000000",
+        "816161",
+    ],
+)
+def test_the_short_way_is_for_one_encoding(raw: str) -> None:
+    """Longer heads, indefinite lengths, tags and what is left over: two spellings of one record."""
+    assert cbor.decode_lists(bytes.fromhex(raw), 3) is None
