@@ -25,8 +25,10 @@ class KeyFault(Exception):
 class Key:
     """The key of this board.
 
-    public: 32 bytes. kid: 8 bytes; of the board's first key it is the device id.
+    public: 32 bytes. kid: 8 bytes; of the board's first key it is the device id. alg: its COSE algorithm.
     """
+
+    alg = cose.ED25519
 
     def __init__(self, entry):
         from tally import signer

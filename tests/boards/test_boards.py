@@ -55,7 +55,7 @@ def test_a_board_has_its_page_and_its_manifest(board: Board) -> None:
     nothing = {"include": lambda path: None, "require": lambda name: None}
     text = (folder / "manifest.py").read_text()
     exec(compile(text, "manifest.py", "exec"), {"package": package, "module": module, **nothing})
-    assert ["tally", "sensors"] == packages
+    assert ["tally", "sensors", "modem"] == packages
 
 
 @pytest.mark.parametrize("board", HARDWARE, ids=lambda board: board.id)
