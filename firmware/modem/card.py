@@ -111,10 +111,15 @@ class CardKey(keys.Key):
             try:
                 if self._card is None:
                     self.open()
-                return self._card.sign(signed)
+                signature = self._card.sign(signed)
+                self.trouble = None
+                return signature
             except (CardError, OSError, ValueError, IndexError) as error:
                 self._card = None
                 why = error.args[0] if error.args else "?"
+        if self.trouble is None:
+            print("# the SIM card does not sign: %s" % why)
+        self.trouble = why
         raise Unsigned("the SIM card does not sign: %s" % why)
 
 

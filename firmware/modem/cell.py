@@ -85,7 +85,7 @@ class Cell:
         except Silent:
             self._set = False
             if self._wait is not None and now < self._wait:
-                return "no network: the modem is starting"
+                return "no network: waiting for the modem"
             if self._on:
                 self._press(self.args.get("off_ms", 3000), False)
                 return "no network: the modem hangs, switching it off and on"

@@ -64,9 +64,7 @@ class Agent:
             unload("message", "decode", "ed25519_verify")
         try:
             self._round()
-        except Unsigned as error:
-            if self.state != "no key":
-                self.board.log(error.args[0])
+        except Unsigned:
             self.state = "no key"
         except Halted:
             self.state = "halted"
@@ -87,7 +85,7 @@ class Agent:
                 self.board.log("the chain goes on at seq %d" % self.chain.head.next)
         else:
             self._work()
-            self.state = "ready"
+            self.state = "no key" if self.chain.key.trouble else "ready"
             self.storage = None
         self._clock_round()
         self.publisher.publish()
@@ -141,6 +139,8 @@ class Agent:
             return
         try:
             self.event(record.CLOCK, *change, self.board.clock.source)
+        except Unsigned:
+            self.board.clock.pending = change
         except Halted:
             self.board.log("the clock was set, and the event could not be signed")
 

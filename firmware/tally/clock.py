@@ -30,7 +30,7 @@ class Clock:
         self.next_ms = hal.ticks_ms()
         self.pause = None
         self.ntp_ms = None  # when a time server last answered
-        self.pending = None  # a change by a modem, which nobody has signed yet
+        self.pending = None  # a change that is to be signed yet
         newest = hal.blob(store, _NEWEST, 8)
         self.newest = int.from_bytes(newest, "big") if newest else 0
         known = once("rtc", "kept").get("clock")
