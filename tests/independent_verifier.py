@@ -79,7 +79,8 @@ def alg_of(key: bytes) -> int:
 
 def kid(key: bytes) -> bytes:  # section 2: of a key that is canonical and not of low order
     if alg_of(key) == ESP256:
-        return point(key) and sha256(key).digest()[:8]
+        point(key)
+        return sha256(key).digest()[:8]
     y = int.from_bytes(key, "little") % 2**255
     must(len(key) == 32 and y < P and y not in (0, 1, P - 1, Y8, P - Y8))
     return sha256(key).digest()[:8]
