@@ -18,7 +18,9 @@ from modem.uplink import MAX_MESSAGE
 _DIAL_MS = const(30000)
 _DOWN_MS = const(5000)
 _GUARD_MS = const(1100)  # silence around +++ (V.250)
-_lines = []  # the interface, while it is dialled
+_TRIES = const(3)  # attempts above, one after the other, that a line may fail
+_LIVED_MS = const(300000)  # longer than attempts are apart
+_lines = []  # (interface, when it was dialled, last attempt above, attempts), while it is dialled
 
 
 class Ppp:
@@ -32,13 +34,17 @@ class Ppp:
         if not hasattr(network, "PPP"):
             raise OSError("this MicroPython has no PPP")
         cell = the(self._config)
+        now = hal.uptime_ms()
         if _lines:
-            line, since = _lines[0]
+            line, since, last, tries = _lines[0]
             if line.isconnected():
-                if not failures:
-                    cell.connected()
+                if now - last > _LIVED_MS:
+                    cell.connected()  # there was a connection in between
+                    tries = 0
+                if tries < _TRIES:
+                    _lines[0] = line, since, now, tries + 1
                     return None
-            elif hal.uptime_ms() - since < _DIAL_MS:
+            elif now - since < _DIAL_MS:
                 return "no network: dialling"
             self._down(cell)
         cell.lost()
@@ -55,7 +61,8 @@ class Ppp:
         line = network.PPP(cell.uart)
         line.active(True)
         line.connect()
-        _lines.append((line, hal.uptime_ms()))
+        now = hal.uptime_ms()
+        _lines.append((line, now, now, 0))
         return "no network: dialling"
 
     def _down(self, cell):

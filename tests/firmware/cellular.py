@@ -35,12 +35,13 @@ class Modem:
         model: str,
         port: int,
         *arguments: str,
+        host: str = "127.0.0.1",
         moods: dict[str, Any] | None = None,
     ) -> None:
         self.folder = folder
         self._moods = dict(moods or {})
         self._argv = [sys.executable, "-m", "firmware.virtual.modem", model]
-        self._argv += ["--port", str(folder / "modem"), "--broker", f"127.0.0.1:{port}", *arguments]
+        self._argv += ["--port", str(folder / "modem"), "--broker", f"{host}:{port}", *arguments]
         self._process: subprocess.Popen[str] | None = None
 
     def __enter__(self) -> Self:

@@ -25,14 +25,28 @@ HANG_AFTER = 70  # commands since power-on: a connection is up by then, and some
 HANGS = 2
 
 
-def enrol(site: Site, folder: Path) -> str:
-    """Have the board in `folder` enrolled by the real command; its id."""
+def provision(site: Site, folder: Path) -> str:
+    """Have the board in `folder`, which knows only its modem's wires, made a device by the real command; its id."""
+    port = folder / "tty"
+    board = site.start(f"{folder.name}-cable", [sys.executable, BOARD, folder, "--pty", port])
+    wait_for("the board is plugged in", port.exists, 30)
     command(
-        *("tally", "enrol", "--enrolment", site.enrolment, "--virtual", folder, "--name", "pump"),
+        *(
+            "tally",
+            "provision",
+            "--enrolment",
+            site.enrolment,
+            "--port",
+            port,
+            "--board",
+            "VIRTUAL",
+        ),
+        *("--name", "pump", "--apn", "internet", "--key", "iot-safe", "--no-login"),
         *("--gateway", site.gateway_line, "--broker", site.broker_address),
-        *("--interval", str(INTERVAL_MS), "--no-login"),
+        *("--interval", str(INTERVAL_MS)),
         home=site.home,
     )
+    board.stop()
     (device,) = json.loads(site.enrolment.read_text())["devices"]
     return str(device["id"])
 
@@ -72,10 +86,10 @@ def test_a_card_from_its_first_board_to_the_next(tmp_path: Path) -> None:
         site.start_services()
         first, spare = site.folder / "first", site.folder / "spare"
         for folder in (first, spare):
-            cellular.lay_out(folder, key="iot-safe", **cellular.settings("SIM7600"))
+            cellular.lay_out(folder, modem_args=cellular.settings("SIM7600")["modem_args"])
         port = site.broker.port
         with cellular.Modem(first, "SIM7600", port, *card) as modem:
-            device = enrol(site, first)
+            device = provision(site, first)
             modem.be(hang_after=HANG_AFTER)
             program = site.start("first", [sys.executable, BOARD, first, "--restart"])
             wait_for("it hangs twice", lambda: said(site, "first").count("hangs") >= HANGS, 90)
@@ -88,7 +102,7 @@ def test_a_card_from_its_first_board_to_the_next(tmp_path: Path) -> None:
         every_verifier(site, device, path)
         held = int(site.device(device)["upto"])
         with cellular.Modem(spare, "SIM7600", port, *card):
-            assert device == enrol(site, spare)
+            assert device == provision(site, spare)
             site.start("spare", [sys.executable, BOARD, spare, "--restart"])
             wait_for("the chain goes on", lambda: has(site, device, held + 6), 60)
         path = proven(site, device, f"0..{held + 6}", "spare.tally")
