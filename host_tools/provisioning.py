@@ -340,8 +340,8 @@ def _look(wish: Wish, console: Console, done: Provisioned, stages: Stages) -> No
             if _at_gateway(wish.gateway_url, done, newest):
                 done.record, done.looked_at = newest, "gateway"
                 return
-        elif status.get("halted"):
-            break
+        elif status.get("halted") and done.enrolled.next is not None:
+            break  # a board without a head waits for its gateway's word, which may take a moment
         time.sleep(_POLL_S)
     trouble = board_trouble.of(status)
     raise UndoneError(
