@@ -36,7 +36,7 @@ from firmware.fold import fold  # noqa: E402 - found where this file stands
 from firmware.shorten import shorten  # noqa: E402 - found where this file stands
 
 OUTPUT = ROOT / "build" / "firmware"
-PACKAGES = ("tally", "sensors")
+PACKAGES = ("tally", "sensors", "modem")
 PLAIN = ("boot.py", "main.py")  # started by name, as source
 ARCHITECTURES = ("none", "x64", "armv7emdp", "xtensawin", "rv32imc")
 UMQTT = "lib/umqtt/simple"
@@ -222,7 +222,9 @@ def digest(folder: Path) -> bytes:
     lines = []
     for path in folder.rglob("*"):
         name = path.relative_to(folder).as_posix()
-        if path.is_file() and (name in PLAIN or name.startswith(("lib/", "sensors/", "tally/"))):
+        if path.is_file() and (
+            name in PLAIN or name.startswith(("lib/", "modem/", "sensors/", "tally/"))
+        ):
             content = path.read_bytes()
             lines.append((name, len(content), hashlib.sha256(content).hexdigest()))
     text = "".join(f"{name} {size} {file_hash}\n" for name, size, file_hash in sorted(lines))

@@ -20,7 +20,7 @@ from tallystick_host.words import shown, shown_path
 
 __all__ = ["FILES", "FOLDERS", "AgentFiles", "built", "in_folder"]
 
-FOLDERS: Final = ("lib", "sensors", "tally")
+FOLDERS: Final = ("lib", "modem", "sensors", "tally")
 FILES: Final = ("boot.py", "main.py")
 _BUILD: Final = Path("firmware", "build.py")
 _VARIABLE: Final = "TALLY_FIRMWARE"

@@ -117,6 +117,7 @@ class Board:
     """One board. `image_offset`: where MicroPython's image goes; `usb`: vendor:product, four digits each.
 
     `architectures`: width of a word in bits -> mpy-cross's name. `pins`: what is wired -> GPIO.
+    `modem_args`: of the setting of that name (docs/cellular.md), empty without a modem.
     """
 
     id: str
@@ -137,6 +138,7 @@ class Board:
     pins: dict[str, int] = field(default_factory=dict)
     led_active: int = 1
     modem: str = ""
+    modem_args: dict[str, Any] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
 
     @property
@@ -254,8 +256,19 @@ def _board(table: dict[str, Any], place: str) -> Board:
         pins=pins,
         led_active=table["pins"].get("led_active", 1),
         modem=table.get("modem", {}).get("type", ""),
+        modem_args=_modem_args(table.get("modem", {})),
         warnings=_check_pins(pins, chip),
     )
+
+
+def _modem_args(modem: dict[str, Any]) -> dict[str, Any]:
+    """What the board's agent is told of its modem."""
+    if not modem:
+        return {}
+    told = ("baud", "tx", "rx", "power_key", "on_ms", "off_ms", "start_ms")
+    args = {"model": modem["type"], **{name: modem[name] for name in told}}
+    high = [modem[name] for name in ("power_on", "flight") if name in modem]
+    return {**args, "high": high} if high else args
 
 
 def _shape(table: dict[str, Any], form: dict[str, dict[str, type]]) -> None:

@@ -13,6 +13,7 @@ CONSOLE_NOISE_BYTES: Final = (
 )
 CONSOLE_ANSWER_S: Final = 15.0  # an Ed25519 signature takes a board one to two seconds
 CONSOLE_START_S: Final = 30.0  # after a reset; a first start makes the key
+CARD_START_S: Final = 90.0  # of a board that switches its modem on first, and asks its SIM card
 VIRTUAL_START_S: Final = 120.0  # compiles the agent first
 
 ENROLMENT_BYTES: Final = 64 * 2**20  # some 60,000 devices

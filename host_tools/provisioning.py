@@ -22,7 +22,7 @@ from typing import Any, Final
 from tallystick import proof
 from tallystick.body import Rotate
 from tallystick.errors import TallystickError
-from tallystick_host import agent_files, board_trouble, enrol, files, label, source
+from tallystick_host import agent_files, board_trouble, enrol, files, label, limits, source
 from tallystick_host.agent_files import AgentFiles
 from tallystick_host.authority import Authority
 from tallystick_host.boards import Board
@@ -45,10 +45,12 @@ _POLL_S: Final = 0.5
 COMMANDS: Final = (
     *("none", "report", "identify", "resend", "reset", "interval", "batch", "rotate", "unlock"),
 )  # docs/format.md, section 6
+_PINS: Final = ("sim_pin", "card_pin")
 _LOCKED: Final = (
     "locked: nobody with a terminal or mpremote reads or changes it. Whoever holds the board still reads the key{board}"
     " with esptool: only secure boot and flash encryption, burnt into a chip for good, keep that from him"
 )
+CARD_KEYS: Final = ("iot-safe", "signit")
 _DEFAULT_SENSOR: Final = "tally.chip_sensor"
 
 
@@ -76,6 +78,10 @@ class Wish:
     labels: Path | None = None
     commands: str | None = None
     lock: bool = False
+    apn: str | None = None
+    key: str | None = None
+    sim_pin: str | None = field(default=None, repr=False)
+    card_pin: str | None = field(default=None, repr=False)
 
 
 @dataclass
@@ -101,6 +107,8 @@ def provision(
     written = 0
     if wish.commands is not None:
         check_commands(wish.commands)
+    if (wish.apn is not None or wish.key in CARD_KEYS) and wish.board and wish.board.usb:
+        _check_modem(wish.board)
     if wish.port is not None:
         written = _files(wish, wish.port, stages)
     transport: SerialPort | VirtualBoard = (
@@ -181,6 +189,14 @@ def check_commands(text: str) -> None:
         )
 
 
+def _check_modem(board: Board) -> None:
+    if not board.modem_args:
+        raise UseError(
+            f"{board.id} has no modem",
+            hint="--apn and --key iot-safe|signit are for boards with one: tally boards list",
+        )
+
+
 def _is_locked(info: dict[str, Any]) -> RefusedError:
     return RefusedError(
         f"board {shown(str(info.get('id')))} is locked: nothing can be changed over this cable",
@@ -247,16 +263,36 @@ def _settings(wish: Wish, console: Console, info: dict[str, Any]) -> list[str]:
         login = {"broker_user": wish.login_user, "broker_password": wish.login_password}
         console.ask(f"set config {json.dumps(login)}")
         done.append(f"login {shown(wish.login_user)}")
-    wanted = _board_settings(wish, present)
+    wanted = _board_settings(wish, present) | _cellular(wish, present)
     if wish.commands is not None and present.get("commands") != wish.commands:
         wanted["commands"] = wish.commands
     if wanted:
         console.ask(f"set config {json.dumps(wanted)}")
-        done += [f"{name} {value}" for name, value in wanted.items()]
-        if "sensor" in wanted and info.get("state") != "waiting":
+        done += [f"{name} {value}" for name, value in wanted.items() if name not in _PINS]
+        done += [f"{name} set" for name in _PINS if name in wanted]
+        # what is made at a start is in force after the next one; a key in the card is another identity
+        at_start = {"sensor", "net", "modem_args"} & wanted.keys()
+        if "key" in wanted or (at_start and info.get("state") != "waiting"):
+            console.transport.start_s = max(console.transport.start_s, limits.CARD_START_S)
             console.ask("reset")
             console.wake()
     return done
+
+
+def _cellular(wish: Wish, present: dict[str, Any]) -> dict[str, object]:
+    """The settings of modem and SIM card that are asked for and not there yet."""
+    wanted: dict[str, object] = {}
+    args = dict(present.get("modem_args") or {})
+    if wish.board is not None and (wish.apn is not None or wish.key in CARD_KEYS):
+        args |= wish.board.modem_args
+    if wish.apn is not None:
+        args["apn"] = wish.apn
+        wanted["net"] = "modem"
+    wanted |= {"modem_args": args, "key": wish.key or present.get("key")}
+    wanted = {name: value for name, value in wanted.items() if present.get(name) != value}
+    # a PIN cannot be compared: it is given again
+    pins = {"sim_pin": wish.sim_pin, "card_pin": wish.card_pin}
+    return wanted | {name: pin for name, pin in pins.items() if pin is not None}
 
 
 def _board_settings(wish: Wish, present: dict[str, Any]) -> dict[str, object]:
@@ -304,8 +340,8 @@ def _look(wish: Wish, console: Console, done: Provisioned, stages: Stages) -> No
             if _at_gateway(wish.gateway_url, done, newest):
                 done.record, done.looked_at = newest, "gateway"
                 return
-        elif status.get("halted"):
-            break
+        elif status.get("halted") and done.enrolled.next is not None:
+            break  # a board without a head waits for its gateway's word, which may take a moment
         time.sleep(_POLL_S)
     trouble = board_trouble.of(status)
     raise UndoneError(

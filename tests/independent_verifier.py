@@ -2,9 +2,9 @@
 
     python independent_verifier.py FILE ISSUER-DID,... GATEWAY-LINE,... LEDGER-LINE,...
 
-`judge` is section 12, step by step. It is narrower than the page: it knows Ed25519 only (another
-algorithm is `proof.format` undecided), it does not judge statements (with any, `device.status` is
-undecided), and of each object it checks the form of what a verdict hangs on.
+`judge` is section 12, step by step. It is narrower than the page: it does not judge statements
+(with any, `device.status` is undecided), and of each object it checks the form of what a verdict
+hangs on.
 """
 
 from __future__ import annotations
@@ -18,9 +18,13 @@ from typing import Any
 
 import cbor2
 from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric import ec, utils
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from cryptography.hazmat.primitives.hashes import SHA256
 
 P, Y8 = 2**255 - 19, 0x05FC536D880238B13933C6D305ACDFD5F098EFF289F4C345B027B2C28F95E826
+N = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551  # of P-256
+ED25519, ESP256 = -19, -9
 BASE58 = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz"
 RECORD, POSSESSION, BLOCK, CREDENTIAL, EVER = 65000, 65001, 65006, 61, 2**40
 OPEN, READINGS, BEACON, EVENT, ROTATE = range(5)
@@ -58,11 +62,25 @@ def key_of(did: str) -> bytes:  # section 2: the key that a did:key names
     number = 0
     for digit in did[9:]:
         number = number * 58 + BASE58.index(digit)
+    if did[:9] == "did:key:z" and len(did) == 57 and number >> 264 == 0x8024:
+        return number.to_bytes(35, "big")[2:]
     must(did[:9] == "did:key:z" and len(did) == 56 and number >> 256 == 0xED01)
     return number.to_bytes(34, "big")[2:]
 
 
+def point(key: bytes) -> ec.EllipticCurvePublicKey:
+    must(len(key) == 33)  # section 2: compressed, and on the curve
+    return ec.EllipticCurvePublicKey.from_encoded_point(ec.SECP256R1(), key)
+
+
+def alg_of(key: bytes) -> int:
+    return ED25519 if len(key) == 32 else ESP256
+
+
 def kid(key: bytes) -> bytes:  # section 2: of a key that is canonical and not of low order
+    if alg_of(key) == ESP256:
+        point(key)
+        return sha256(key).digest()[:8]
     y = int.from_bytes(key, "little") % 2**255
     must(len(key) == 32 and y < P and y not in (0, 1, P - 1, Y8, P - Y8))
     return sha256(key).digest()[:8]
@@ -70,10 +88,19 @@ def kid(key: bytes) -> bytes:  # section 2: of a key that is canonical and not o
 
 def valid(key: bytes, signature: bytes, message: bytes) -> bool:
     try:
+        if alg_of(key) == ESP256:
+            r, s = (int.from_bytes(half, "big") for half in (signature[:32], signature[32:]))
+            encoded = utils.encode_dss_signature(r, s)
+            point(key).verify(encoded, message, ec.ECDSA(SHA256()))
+            return len(signature) == 64 and s <= N // 2
         Ed25519PublicKey.from_public_bytes(key).verify(signature, message)
     except InvalidSignature:
         return False
     return True
+
+
+def cose_key(key: Any) -> bytes:  # section 9: RFC 9053, 7
+    return bytes(key[-2]) if key[1] == 1 else bytes([2 + bool(key[-3])]) + bytes(key[-2])
 
 
 def outcome(**found: Any) -> str:
@@ -83,8 +110,10 @@ def outcome(**found: Any) -> str:
 class Signed:  # section 3; what records and blocks hold: sections 4 and 8
     def __init__(self, raw: bytes, typ: int) -> None:
         protected, unprotected, payload, self.signature = decode(raw).value
-        self.raw, self.kid, self.payload = raw, decode(protected)[4], decode(payload)
-        must(decode(protected) == {1: -19, 4: self.kid, 16: typ} and unprotected == {})
+        header = decode(protected)
+        self.raw, self.alg, self.kid, self.payload = raw, header[1], header[4], decode(payload)
+        must(header == {1: self.alg, 4: self.kid, 16: typ} and unprotected == {})
+        must(self.alg in (ED25519, ESP256))
         must(type(self.kid) is type(self.signature) is bytes)
         must((len(self.kid), len(self.signature)) == (8, 64))
         self.message = cbor2.dumps(["Signature1", protected, b"", payload])
@@ -96,7 +125,8 @@ class Signed:  # section 3; what records and blocks hold: sections 4 and 8
             self.parents, self.time, self.kind, self.body = self.payload
 
     def by(self, key: bytes) -> bool:
-        return self.kid == kid(key) and valid(key, self.signature, self.message)
+        mine = (self.alg, self.kid) == (alg_of(key), kid(key))
+        return mine and valid(key, self.signature, self.message)
 
 
 class Milestone(Signed):  # section 8
@@ -173,7 +203,7 @@ def judge(data: bytes, issuers: list[str], gateways: Keys, ledgers: Keys) -> Che
     out["device.credential"] = outcome(failed=forged, untrusted=not known or late or -65537 in said)
     # 3. device.key
     changes = {(r.seq + 1, r.body[1]): r for r in turns + walk if r.kind == ROTATE}
-    cnf = said[8][1][-2] if 8 in said else first
+    cnf = cose_key(said[8][1]) if 8 in said else first
     if cnf not in [first, *(key for _, key in changes)]:
         used = min((r.seq for r in everything if r.kid == kid(cnf)), default=EVER)
         changes[used, cnf] = credential
@@ -181,8 +211,8 @@ def judge(data: bytes, issuers: list[str], gateways: Keys, ledgers: Keys) -> Che
     for (start, key), by in sorted(changes.items()):
         old = periods[-1][1]
         if by is not credential and out["device.key"] == "ok":
-            header = cbor2.dumps({1: -19, 4: kid(key), 16: POSSESSION})
-            named = cbor2.dumps([kid(first), by.seq, by.prev, by.time, -19, key])
+            header = cbor2.dumps({1: alg_of(key), 4: kid(key), 16: POSSESSION})
+            named = cbor2.dumps([kid(first), by.seq, by.prev, by.time, alg_of(key), key])
             possessed = valid(key, by.body[2], cbor2.dumps(["Signature1", header, b"", named]))
             right = by.by(old) and possessed
             out["device.key"] = outcome(undecided=by.kid != kid(old), failed=not right)

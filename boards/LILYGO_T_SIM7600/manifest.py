@@ -7,6 +7,7 @@
 include("$(PORT_DIR)/boards/manifest.py")
 package("tally", base_path="../../firmware", opt=3)
 package("sensors", base_path="../../firmware", opt=3)
+package("modem", base_path="../../firmware", opt=3)
 require("umqtt.simple")
 module("boot.py", base_path="../../firmware")
 module("main.py", base_path="../../firmware")

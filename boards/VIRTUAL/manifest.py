@@ -5,4 +5,5 @@
 include("$(PORT_DIR)/variants/manifest.py")
 package("tally", base_path="../../firmware", opt=3)
 package("sensors", base_path="../../firmware", opt=3)
+package("modem", base_path="../../firmware", opt=3)
 require("umqtt.simple")

@@ -15,7 +15,7 @@ from micropython import const
 
 from modem.at import AtError
 
-_LIMIT_MS = const(10000)
+_LIMIT_MS = const(5000)
 _TRIES = const(3)
 
 

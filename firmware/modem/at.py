@@ -29,13 +29,14 @@ _RAW = const(1100)
 _SHORT_MS = const(3000)
 _QUIET_MS = const(300)
 _TRIES = const(4)
+_AGAIN = const(2)  # in the middle of things
 
 
-class AtError(Exception):
-    """The modem said no: args[0] is what it said."""
+class AtError(OSError):
+    """The modem said no: args[0] is what it said. An OSError, as what goes wrong with a socket is."""
 
 
-class Silent(Exception):
+class Silent(OSError):
     """The modem did not answer in time, or not in step: args[0] is the command."""
 
 
@@ -45,7 +46,7 @@ class At:
     unsolicited: {start of a line: listener(rest of the line)}. A listener that returns (n, receive) gets the n bytes
     that follow the line as they are: receive(bytes), b"" for more than _RAW. quoted: (start, receive) of a line whose
     last value is any bytes between quotes; receive gets all behind the start. dropped: lines that nobody asked for.
-    pause(): called while there is nothing to read.
+    pause(): called while there is nothing to read. doubt: whether the next command has to get in step first.
     """
 
     def __init__(self, uart, ticks_ms, ticks_diff, pause):
@@ -59,7 +60,7 @@ class At:
         self._raw = 0  # bytes still to come as they are
         self._kept = None
         self._receive = None
-        self._doubt = True  # whatever was said before this object was there
+        self.doubt = True  # whatever was said before this object was there
         self._prompt = False  # whether ">" is waited for, which no line end follows
         self._words = 0
         self.unsolicited = {}
@@ -175,8 +176,8 @@ class At:
         is returned as the last one; some commands answer OK at once and tell the outcome later. data: bytes to send
         after the modem's ">". Raises AtError and Silent.
         """
-        if self._doubt:
-            self.begin()
+        if self.doubt:
+            self.begin(_AGAIN)
         self.poll()
         return self._run(text, limit_ms, info, ends, data)
 
@@ -193,7 +194,7 @@ class At:
         accepted = False
         told = None  # the line of `ends`, which some modems send before OK
         self._prompt = data is not None
-        self._doubt = True  # until the answer is complete
+        self.doubt = True  # until the answer is complete
         self._uart.write(b"AT" + text.encode() + b"\r")
         while True:
             line = self._next(began, limit_ms)
@@ -214,7 +215,7 @@ class At:
                 if ends is None or told is not None:
                     break
             elif line == "ERROR" or line.startswith(("+CME ERROR", "+CMS ERROR")):
-                self._doubt = False
+                self.doubt = False
                 self._prompt = False
                 raise AtError(line)
             elif info and line.startswith(info):
@@ -225,15 +226,16 @@ class At:
                 found.append(line)
             else:
                 self.dropped += 1
-        self._doubt = False
+        self.doubt = False
         if told is not None:
             found.append(told)
         return found
 
-    def begin(self):
+    def begin(self, tries=_TRIES):
         """Get in step with a modem in any state. Raises Silent if it does not answer."""
+        self.doubt = True
         self._prompt = False
-        for _ in range(_TRIES):
+        for _ in range(tries):
             self._raw = 0
             self._receive = self._kept = None
             self._words += 1
@@ -246,7 +248,7 @@ class At:
                 continue
             self._uart.write(b"ATE0\r")
             if self._until("ATE0") and self._until("OK") and self._quiet():
-                self._doubt = False
+                self.doubt = False
                 return
         raise Silent("AT")
 

@@ -1,106 +1,221 @@
-"""A modem from power-on to a network: what all models do alike.
+"""The board's modem, from power-on to a network: what all models do alike.
 
 Rules
+* There is one (`the`): the link, the key in its SIM card and the position all speak through it.
 * Nothing here waits long: `up` looks, asks for the next step, and says what is missing. It is called again.
-* The ladder, by failures in a row: every 4th restarts the modem by AT+CFUN=1,1, every 8th by its power key, the 24th
-  asks for a reset of the board. A modem that does not answer at all gets the power key at once.
-* The power key of some models toggles, so it is pressed only while the modem is silent.
+* A modem that does not answer gets its power key at once: the short press that switches it on; the long one that
+  switches it off, where it is on and hangs. The key of some models toggles, so it is pressed only while all is silent.
+* The ladder, by the time without a connection: each attempt begins a new session; after `patience_s` AT+CFUN=1,1, after
+  three times that the power key, after ten times a reset of the board. The board's watchdog stands behind all of it.
+* A PIN that was refused is shown twice at most, over resets, too: the third time locks the card.
 * ICCID, IMSI and IMEI are personal data: they go into the fingerprint, salted, and nowhere else.
 """
 
-import time
+from binascii import crc32
 
 from micropython import const
 from tally import hal
 
 from modem.at import At, AtError, Silent
 
-_RESTART_EVERY = const(4)
-_KEY_EVERY = const(8)
-_BOARD_AFTER = const(24)
+_PATIENCE_S = const(90)
+_RUNGS = (1, 3, 10)  # times the patience
+_PIN_TRIES = const(2)  # the third wrong one locks a card
 _HOME = ("1", "5")  # registered: at home, roaming
+_SETTLE_MS = const(
+    2000
+)  # from a press that switches off to one that switches on, and after the time of a start
+_RXBUF = const(2048)
+_cells = []
+
+
+def the(config=None):
+    """The modem of this board."""
+    if not _cells:
+        if config is None:
+            from tally.config import Config
+
+            config = Config()
+        _cells.append(Cell(config))
+    return _cells[0]
 
 
 class Cell:
-    """One modem. args: of the setting `modem_args`: model, uart, baud, tx, rx, power_key, on_ms, off_ms, start_ms, apn,
-    and what holds a pin high: high."""
+    """One modem. Of the setting `modem_args`: model (SIM7600), uart (1), baud, tx, rx, power_key, on_ms, off_ms,
+    start_ms, apn, high and low: pins that are held so, patience_s.
 
-    def __init__(self, args):
+    identity: [IMEI, ICCID, IMSI] as texts once they are known, else []."""
+
+    def __init__(self, config):
         import machine
 
-        self._args = args
-        for pin in args.get("high", ()):
-            machine.Pin(pin, machine.Pin.OUT, value=1)
-        self._uart = machine.UART(
-            args.get("uart", 1),
-            baudrate=args.get("baud", 115200),
-            tx=args.get("tx"),
-            rx=args.get("rx"),
-            rxbuf=2048,
+        self._config = config
+        self.args = args = config["modem_args"]
+        for level, name in enumerate(("low", "high")):
+            for pin in args.get(name, ()):
+                machine.Pin(pin, machine.Pin.OUT, value=level)
+        self.model = args.get("model", "SIM7600")
+        wires = {name: args[name] for name in ("tx", "rx") if name in args}
+        self.uart = machine.UART(
+            args.get("uart", 1), baudrate=args.get("baud", 115200), rxbuf=_RXBUF, timeout=0, **wires
         )
         self.at = At(self, hal.ticks_ms, hal.ticks_diff, _pause)
+        self.identity = []
+        self._on = False  # as far as anybody knows
+        self._wait = None  # uptime until which a press of the key is given its time
+        self._set = False  # whether this start of the modem has its settings
+        self._alone = hal.uptime_ms()  # since when there is no connection
+        self._rung = 0
 
     # what At reads and writes
     def read(self, size):
-        waiting = self._uart.any()
-        return self._uart.read(min(size, waiting)) if waiting else None
+        waiting = self.uart.any()
+        return self.uart.read(min(size, waiting)) if waiting else None
 
     def write(self, data):
-        self._uart.write(data)
+        self.uart.write(data)
 
-    def up(self, failures):
-        """None if there is a network, else why not. Raises nothing but what the UART raises."""
-        climb = failures and failures % _KEY_EVERY == 0
-        if failures >= _BOARD_AFTER:
-            hal.reset()
+    # -- power ---------------------------------------------------------------------------------
+
+    def awake(self):
+        """None if the modem answers, else what is being done about it."""
+        now = hal.uptime_ms()
         try:
-            if climb:
-                self._press(self._args.get("off_ms", 3000))
-                return "no network: the modem is switched off and on"
-            self.at.begin()
+            self.at.begin(1)
         except Silent:
-            self._press(self._args.get("on_ms", 1000))
+            self._set = False
+            if self._wait is not None and now < self._wait:
+                return "no network: waiting for the modem"
+            if self._on:
+                self._press(self.args.get("off_ms", 3000), False)
+                return "no network: the modem hangs, switching it off and on"
+            self._press(self.args.get("on_ms", 1000), True)
             return "no network: the modem does not answer, switching it on"
+        self._on = True
+        self._wait = None
+        return None
+
+    def _press(self, held_ms, on):
+        """Hold the power key down; on: what the modem should be after it."""
+        import machine
+
+        self._on = on
+        self._set = False
+        self.at.doubt = True
+        pin = self.args.get("power_key")
+        if pin is not None:
+            key = machine.Pin(pin, machine.Pin.OUT, value=0)
+            key.value(1)
+            hal.sleep_ms(held_ms)
+            key.value(0)
+        takes = self.args.get("start_ms", 3000) if on else 0
+        self._wait = hal.uptime_ms() + takes + _SETTLE_MS
+
+    def connected(self):
+        """There is a connection: the ladder begins anew when it ends."""
+        self._alone = None
+        self._rung = 0
+
+    def lost(self):
+        """There is none any more."""
+        if self._alone is None:
+            self._alone = hal.uptime_ms()
+
+    def _climb(self):
+        """The next rung of the ladder if it is time for it: what is done, or None."""
+        self.lost()
+        waited_s = (hal.uptime_ms() - self._alone) // 1000
+        rung = self._rung
+        if waited_s < self.args.get("patience_s", _PATIENCE_S) * _RUNGS[rung]:
+            return None
+        self._rung = rung + 1
+        if rung == 0:
+            self.at.command("+CFUN=1,1", 10000)
+            self._wait = hal.uptime_ms() + self.args.get("start_ms", 3000) + _SETTLE_MS
+            self._set = False
+            return "no network: the modem starts anew"
+        if rung == 1:
+            self._press(self.args.get("off_ms", 3000), False)
+            return "no network: the modem is switched off and on"
+        print("# reset: the modem finds no way out")
+        hal.sleep_ms(50)
+        hal.reset()
+        return "no network"
+
+    # -- network -------------------------------------------------------------------------------
+
+    def up(self):
+        """None if there is a network, else why not. Raises nothing but what the UART raises."""
+        why = self.awake()
+        if why is not None:
+            return why
         try:
-            return self._look(failures)
+            return self._climb() or self._look()
         except AtError as error:
             return "no network: the modem says %s" % error.args[0]
         except Silent as error:
             return "no network: the modem does not answer %s" % error.args[0]
 
-    def _look(self, failures):
+    def _look(self):
         at = self.at
-        at.command("+CMEE=2")
-        if failures and failures % _RESTART_EVERY == 0:
-            at.command("+CFUN=1,1", 10000)
-            return "no network: the modem starts anew"
-        sim = at.ask("+CPIN?", "+CPIN:", 5000)[0]
-        if sim != "READY":
-            return "no network: the SIM card says %s" % sim
-        stat = at.ask("+CEREG?", "+CEREG:")[0].split(",")[1]
-        if stat not in _HOME:
-            if self._args.get("apn"):
-                at.command('+CGDCONT=1,"IP","%s"' % self._args["apn"])
-            why = "it is refused" if stat == "3" else "searching"
-            return "no network: %s, signal %s" % (why, at.ask("+CSQ", "+CSQ:")[0])
+        why = self.card()
+        if why is not None:
+            return why
+        for name in ("+CEREG", "+CGREG"):
+            try:
+                stat = at.ask(name + "?", name + ":")[0].split(",")[1].strip()
+            except (AtError, IndexError):
+                continue  # a modem that knows one of them
+            if stat in _HOME:
+                if not self.identity:
+                    self.read_identity()
+                return None
+        why = "it is refused" if stat == "3" else "searching"
+        return "no network: %s, signal %s" % (why, at.ask("+CSQ", "+CSQ:")[0])
+
+    def card(self):
+        """None if the SIM card is there and open, else why not. Raises AtError, Silent."""
+        self._prepare()
+        said = self.at.ask("+CPIN?", "+CPIN:", 5000)[0]
+        if said == "SIM PIN":
+            show_pin(self._config, "sim_pin", self._unlock)
+        elif said != "READY":
+            return "no network: the SIM card says %s" % said
         return None
 
-    def identity(self):
-        """[IMEI, ICCID] as texts, for the fingerprint; [] where the modem does not say."""
-        try:
-            imei = self._digits(self.at.ask("+CGSN", ""))
-            if self._args.get("model") == "SIM7000":
-                return [imei, self._digits(self.at.ask("+CCID", ""))]
-            return [imei, self.at.ask("+CICCID", "+ICCID:")[0]]
-        except (AtError, Silent):
-            return []
+    def _prepare(self):
+        """What a modem is told at its start. Some commands one model has, and another has not. Raises Silent."""
+        if self._set:
+            return
+        apn = self.args.get("apn")
+        for text in ("+CMEE=2", "+CTZU=1", "+CLTS=1", '+CGDCONT=1,"IP","%s"' % (apn or "")):
+            try:
+                if apn or not text.startswith("+CGD"):
+                    self.at.command(text)
+            except AtError:
+                continue
+        self._set = True
+        self.identity = []
 
-    def _digits(self, lines):
-        """The line that is a number: other lines may have come between."""
-        for line in lines:
-            if len(line) >= 14 and line.isdigit():
-                return line
-        raise AtError("no number")
+    def _unlock(self, pin):
+        try:
+            self.at.command('+CPIN="%s"' % pin, 5000)
+        except (AtError, Silent) as error:
+            raise type(error)("+CPIN") from None  # without the secret
+
+    # -- what it knows -------------------------------------------------------------------------
+
+    def read_identity(self):
+        """Fill `identity`. Left empty where the modem does not say all of it."""
+        at = self.at
+        try:
+            if self.model.startswith("SIM7000"):
+                iccid = _digits(at.ask("+CCID", ""))
+            else:
+                iccid = at.ask("+CICCID", "+ICCID:")[0]
+            self.identity = [_digits(at.ask("+CGSN", "")), iccid, _digits(at.ask("+CIMI", ""))]
+        except (AtError, Silent):
+            self.identity = []
 
     def time(self):
         """Unix seconds by the network's clock, or None. The modem tells local time and the quarters of an hour."""
@@ -112,21 +227,36 @@ class Cell:
             seconds += hours * 3600 + minutes * 60 - int(text[17:]) * 900
         except (AtError, Silent, ValueError, IndexError):
             return None
-        if year >= 80:
-            return None  # a modem that has not been told yet counts from 1980
-        return time.mktime((2000 + year, month, day, 0, 0, 0, 0, 0)) + hal.EPOCH + seconds
+        if year >= 70:
+            return None  # a modem that has not been told yet counts from 1970 or 1980
+        return hal.days(2000 + year, month, day) * 86400 + seconds
 
-    def _press(self, held_ms):
-        """Hold the power key down, and leave the modem its time."""
-        import machine
 
-        pin = self._args.get("power_key")
-        if pin is None:
-            return
-        key = machine.Pin(pin, machine.Pin.OUT, value=0)
-        key.value(1)
-        hal.sleep_ms(held_ms)
-        key.value(0)
+def _digits(lines):
+    """The line that is a number: other lines may have come between."""
+    for line in lines:
+        if len(line) >= 14 and line.rstrip("Ff").isdigit():
+            return line
+    raise AtError("no number")
+
+
+def show_pin(config, setting, show):
+    """show(PIN) of this setting, unless it was refused twice: then only another one is shown. Raises AtError, and what
+    `show` raises."""
+    pin = config[setting]
+    if pin is None:
+        raise AtError("it wants a PIN: set %s" % setting)
+    store = hal.nvs()
+    mark = crc32(pin.encode()) & 0x3FFFFFFC
+    known = hal.number(store, setting)
+    tries = known & 3 if known & ~3 == mark else 0
+    if tries >= _PIN_TRIES:
+        raise AtError("%s was refused: set another one" % setting)
+    store.set_i32(setting, mark | tries + 1)  # before it is shown: a power cut in between counts
+    store.commit()
+    show(pin)
+    store.erase_key(setting)
+    store.commit()
 
 
 def _pause():

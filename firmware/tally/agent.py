@@ -12,14 +12,15 @@ Rules
 import gc
 
 from tally import hal, once, record, unload
-from tally.chain import Halted
+from tally.chain import Halted, Unsigned
 from tally.config import MAX_VALUES
 from tally.publisher import Publisher
 from tally.sensor import Batch, measure, tick_ms
 
 
 class Agent:
-    """state: waiting (to be started) | ready | halted | idle (the flash takes nothing) | no sensor.
+    """state: waiting (to be started) | ready | halted | idle (the flash takes nothing) | no key (the SIM
+    card does not sign now) | no sensor.
 
     storage: what the flash said last, None while it takes what it gets. identify_ms: time since boot up to which the
     light says "here I am". opened: seq of the `open` in force, None: another one is due."""
@@ -63,6 +64,8 @@ class Agent:
             unload("message", "decode", "ed25519_verify")
         try:
             self._round()
+        except Unsigned:
+            self.state = "no key"
         except Halted:
             self.state = "halted"
         except OSError as error:
@@ -82,7 +85,7 @@ class Agent:
                 self.board.log("the chain goes on at seq %d" % self.chain.head.next)
         else:
             self._work()
-            self.state = "ready"
+            self.state = "no key" if self.chain.key.trouble else "ready"
             self.storage = None
         self._clock_round()
         self.publisher.publish()
@@ -136,6 +139,8 @@ class Agent:
             return
         try:
             self.event(record.CLOCK, *change, self.board.clock.source)
+        except Unsigned:
+            self.board.clock.pending = change
         except Halted:
             self.board.log("the clock was set, and the event could not be signed")
 
@@ -188,7 +193,8 @@ class Agent:
         values, statuses = measure(self.sensor)
         self._progress = True
         batch = self.batch
-        if batch.size + batch.growth(values) > self.link.max_message:
+        full = (len(batch) + 1) * len(values) > MAX_VALUES
+        if full or batch.size + batch.growth(values) > self.link.max_message:
             self.seal()
         batch.add(values, self.board.clock.time())
         for channel, status in self.watch.changes(statuses):
@@ -202,10 +208,15 @@ class Agent:
         batch = self.batch
         if batch is None or not len(batch) or self.opened is None:
             return
+        keep = False
         try:
             self.sign(
                 record.readings, self.opened, batch.interval(), batch.columns, time=batch.start
             )
+        except Unsigned:
+            keep = True
+            raise
         finally:
-            batch.clear()
+            if not keep:
+                batch.clear()
             gc.collect()

@@ -6,7 +6,7 @@ Rules
 * `log` lines start with `# `: they never look like an answer of the console.
 """
 
-from tally import hal, keys, once, unload
+from tally import cose, hal, keys, once, unload
 from tally.clock import Clock
 from tally.config import Config
 from tally.head import Head
@@ -24,7 +24,12 @@ class Board:
 
         self.store = hal.nvs()
         self.config = Config()
-        key = keys.load(self.store)
+        if self.config["key"] == "flash" and not hal.blob(self.store, "sim", 33):
+            key = keys.load(self.store)
+        else:
+            from modem import card
+
+            key = card.load(self.store, self.config, self.log)
         if key is None:
             self.log("no key yet: making one")
             key = once("birth", "make", self.store)
@@ -36,6 +41,8 @@ class Board:
         self.clock = Clock(self.store, self.config, self.log)
         self.trust = Trust(self.store)
         limit = self.config["journal_kib"] * 1024
+        if key.alg != cose.ED25519:
+            from modem.chain import CardChain as Chain
         self.chain = Chain(self.store, key, Head(self.store), Journal(), limit)
         self._digest = None
         if hal.blob(self.store, keys.NEXT, keys.NEXT_BYTES):

@@ -26,10 +26,16 @@ class Halted(Exception):
     """Nothing may be signed now."""
 
 
+class Unsigned(Halted):
+    """The key cannot be had for a moment: it is tried again."""
+
+
 class Chain:
     """upto: highest acknowledged seq, -1 if none; kept: the one in non-volatile storage. halted: None, or why nothing
-    is signed. told, since: the newest acknowledgement while halted, and when it came. gone: (from, to), lost and to be
-    named in an event, or None."""
+    is signed. doubt: whether records are published all the same (modem/chain.py). told, since: the newest
+    acknowledgement while halted, and when it came. gone: (from, to), lost and to be named in an event, or None."""
+
+    doubt = False
 
     def __init__(self, store, key, head, journal, limit):
         """limit: bytes that the journal may take on flash."""

@@ -30,6 +30,7 @@ class Clock:
         self.next_ms = hal.ticks_ms()
         self.pause = None
         self.ntp_ms = None  # when a time server last answered
+        self.pending = None  # a change that is to be signed yet
         newest = hal.blob(store, _NEWEST, 8)
         self.newest = int.from_bytes(newest, "big") if newest else 0
         known = once("rtc", "kept").get("clock")
@@ -67,6 +68,9 @@ class Clock:
 
     def ask(self):
         """Ask the time server if it is time to; call it while the network is up. As `set`."""
+        change, self.pending = self.pending, None
+        if change is not None:
+            return change
         if self._config["ntp_host"] is None or hal.ticks_diff(hal.ticks_ms(), self.next_ms) < 0:
             return None
         from tally import ntp

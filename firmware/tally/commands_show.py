@@ -2,8 +2,8 @@
 
 import json
 
-from tally import cose, hal, light, lock, once
-from tally.commands import unhex
+from tally import cose, hal, light, lock, once, unload
+from tally.commands import ConsoleError, unhex
 from tally.version import VERSION
 
 
@@ -15,7 +15,7 @@ def info(console, _):
     facts = {
         "id": board.device.hex(),
         "key": board.key.public.hex(),
-        "alg": cose.ED25519,
+        "alg": board.key.alg,
         "board": hal.board_name(),
         "version": VERSION,
         "digest": board.digest().hex(),
@@ -60,13 +60,21 @@ def challenge(console, rest):
 
     key = console.board.key
     nonce = unhex(rest, 16)
-    payload = [console.board.device, nonce, cose.ED25519, key.public, console.board.chain.head.next]
+    payload = [console.board.device, nonce, key.alg, key.public, console.board.chain.head.next]
     return key.sign(cose.CHALLENGE, cbor.encode(payload))[0].hex()
 
 
 def fingerprint(console, _):
     digest, salt = console.board.fingerprint()
-    parts = [part.hex() for part in once("identity", "hardware")]
+    parts = once("identity", "hardware")
+    if console.board.config["net"] in ("modem", "ppp"):
+        from modem import cell, who
+
+        parts = who.parts(cell.the(console.board.config))
+        unload("identity")
+        if parts is None:
+            raise ConsoleError("modem", "the modem has not said who it is: wait for its network")
+    parts = [part.hex() for part in parts]
     return json.dumps({"fingerprint": digest.hex(), "salt": salt.hex(), "parts": parts})
 
 

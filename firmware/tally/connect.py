@@ -26,6 +26,10 @@ _REFUSALS = const(
 def attempt(config, clock, device, hear):
     """A Session that is connected and has subscribed. device: id as 16 hex digits. Raises Trouble, OSError,
     ValueError."""
+    if config["net"] == "modem":
+        from modem.inside import attempt as inside
+
+        return inside(config, clock, device, hear)
     if config["broker_tls"] and not _guess(clock):
         raise Trouble("no clock", "no TLS before the clock is set: set ntp_host, or set time")
     session = Session(

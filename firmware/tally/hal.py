@@ -66,7 +66,7 @@ def uptime_s():
     return uptime_ms() // 1000
 
 
-def _days(year, month, day):
+def days(year, month, day):
     """Days from 1970-01-01 to a date of the Gregorian calendar."""
     if month < 3:
         year -= 1
@@ -79,7 +79,7 @@ def _days(year, month, day):
 def rtc_ms():
     """Milliseconds since 1970 as the clock says them, set or not: it goes on in a deep sleep."""
     year, month, day, _, hours, minutes, seconds, micros = machine.RTC().datetime()
-    whole = _days(year, month, day) * 86400 + hours * 3600 + minutes * 60 + seconds
+    whole = days(year, month, day) * 86400 + hours * 3600 + minutes * 60 + seconds
     return whole * 1000 + micros // 1000
 
 

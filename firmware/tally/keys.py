@@ -25,8 +25,12 @@ class KeyFault(Exception):
 class Key:
     """The key of this board.
 
-    public: 32 bytes. kid: 8 bytes; of the board's first key it is the device id.
+    public: 32 bytes. kid: 8 bytes; of the board's first key it is the device id. alg: its COSE algorithm.
+    trouble: why it does not sign now, or None.
     """
+
+    alg = cose.ED25519
+    trouble = None
 
     def __init__(self, entry):
         from tally import signer

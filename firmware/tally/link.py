@@ -3,8 +3,8 @@
 Rules
 * Every operation has a deadline (tally/stream.py). A link in doubt is closed; the next one is tried after a growing,
   random pause (tally/connect.py).
-* Records go out with QoS 1, at most _WINDOW of them without PUBACK. A PUBACK says that the broker has the
-  message, not that anyone keeps it: it frees a place in the window and deletes nothing.
+* Records go out with QoS 1, at most `window` (of the session) of them without PUBACK. A PUBACK says that the broker has
+  the message, not that anyone keeps it: it frees a place in the window and deletes nothing.
 """
 
 import errno
@@ -14,7 +14,6 @@ from micropython import const
 from tally import hal, once, unload
 from tally.stream import Trouble
 
-_WINDOW = const(4)
 _PUBACK_MS = const(20000)
 _FIRST_PAUSE_MS = const(500)
 _LAST_PAUSE_MS = const(60000)
@@ -64,7 +63,7 @@ class Link:
 
     def free(self):
         """Whether another record may be sent now."""
-        return self._session is not None and len(self._sent) < _WINDOW
+        return self._session is not None and len(self._sent) < self._session.window
 
     def idle(self):
         """Whether the broker has taken all that was sent."""

@@ -21,7 +21,10 @@ class _Away(Exception):
 
 
 class Session(MQTTClient):
-    """One connection. hear(topic, data) is called with each message. sock: its Stream."""
+    """One connection. hear(topic, data) is called with each message. sock: its Stream. window: records without PUBACK
+    at a time."""
+
+    window = 4
 
     def __init__(self, sock, hear):
         # without umqtt's own constructor, which looks the broker up and may block

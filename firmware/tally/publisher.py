@@ -68,7 +68,7 @@ class Publisher:
             self.cursor = chain.upto + 1
             self._mark = None
             self._greet_ms = hal.ticks_add(hal.ticks_ms(), _GREETING_MS)
-        if chain.head.next is None or chain.halted or not link.free():
+        if chain.head.next is None or (chain.halted and not chain.doubt) or not link.free():
             return
         if self._missing:
             self._send_missing()

@@ -27,6 +27,8 @@ def rotated(out, head, device, key):
 def rotate(board, radio=None):
     """Do all of it. Raises Halted, KeyFault, and OSError where the storage does not take it."""
     chain, store = board.chain, board.store
+    if chain.key.alg != cose.ED25519:
+        raise keys.KeyFault("the key is in the SIM card: another card is another identity")
     if chain.halted or chain.head.adopted:
         raise Halted(chain.halted or "the first record after an adoption is `adopted`")
     seq = chain.head.next

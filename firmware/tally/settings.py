@@ -18,15 +18,20 @@ from tally.config import ConfigError
 PATH = "config.json"
 _MAX_TEXT = const(64)
 _MAX_BATCH = const(60)
-_SECRET = ("wifi_password", "broker_password")
+_SECRET = ("wifi_password", "broker_password", "sim_pin", "card_pin")
 
 _MAX_OBJECT = const(512)  # bytes of an object's JSON
 
 # name: (default, smallest, largest) for numbers, (default, longest text) for texts,
 # (default, (word, word)) for words, (default, {}) for objects. None is "not set", where that is the default.
 SETTINGS = {
-    "net": ("wifi", ("wifi", "lan", "none")),
+    "net": ("wifi", ("wifi", "lan", "modem", "ppp", "none")),
     "lan_args": ({}, {}),
+    "modem_args": ({}, {}),
+    "sim_pin": (None, 8),
+    "key": ("flash", ("flash", "iot-safe", "signit")),
+    "card_args": ({}, {}),
+    "card_pin": (None, 8),
     "wifi_ssid": (None, 32),
     "wifi_password": (None, _MAX_TEXT),
     "broker_host": (None, _MAX_TEXT),

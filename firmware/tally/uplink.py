@@ -1,4 +1,4 @@
-"""The network below MQTT: Wi-Fi, Ethernet, or one that somebody else brings up. All three say the same:
+"""The network below MQTT: Wi-Fi, Ethernet, a modem, or one that somebody else brings up. All say the same:
 
     up(failures)  None if the network is there, else why not; brings it up in the background, and returns at once.
                   failures: attempts in a row that it was not there. Raises OSError where there is no such interface
@@ -88,6 +88,14 @@ def uplink(config):
         from tally.lan import Lan
 
         return Lan(config)
+    if config["net"] == "modem":
+        from modem.uplink import Modem
+
+        return Modem(config)
+    if config["net"] == "ppp":
+        from modem.ppp import Ppp
+
+        return Ppp(config)
     return Wifi(config)
 
 

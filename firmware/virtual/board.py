@@ -134,7 +134,7 @@ def flash(folder: Path, bits: int) -> Path:
         if not place.is_file() or place.read_bytes() != content:
             place.parent.mkdir(parents=True, exist_ok=True)
             place.write_bytes(content)
-    for root in ("lib", "sensors", "tally"):
+    for root in ("lib", "modem", "sensors", "tally"):
         for path in (target / root).rglob("*"):
             if path.is_file() and path.relative_to(target) not in wanted:
                 path.unlink()

@@ -46,6 +46,26 @@ common_options = options.together(
         type=click.Path(path_type=Path, dir_okay=False),
         help="First line: the password. Else TALLY_WIFI_PASSWORD, else it is asked for.",
     ),
+    click.option(
+        "--apn",
+        metavar="NAME",
+        help='The way out is the modem, by this access point; "" for the network\'s own.',
+    ),
+    click.option(
+        "--sim-pin-file",
+        type=click.Path(path_type=Path, dir_okay=False),
+        help="First line: the SIM card's PIN. Else TALLY_SIM_PIN.",
+    ),
+    click.option(
+        "--key",
+        type=click.Choice(["flash", *provisioning.CARD_KEYS]),
+        help="Where the key is: flash, or an applet of the SIM card. Another place is another identity.",
+    ),
+    click.option(
+        "--card-pin-file",
+        type=click.Path(path_type=Path, dir_okay=False),
+        help="First line: the applet's PIN. Else TALLY_CARD_PIN.",
+    ),
     click.option("--sensor", help="Module of the sensor, as in docs/sensors.md."),
     click.option(
         "--commands",
@@ -161,7 +181,28 @@ def _shared(given: Mapping[str, Any]) -> Wish:
         labels=given["labels"],
         commands=given["commands"],
         lock=given["lock"],
+        apn=given["apn"],
+        key=given["key"],
+        sim_pin=_pin(given["sim_pin_file"], "TALLY_SIM_PIN"),
+        card_pin=_pin(given["card_pin_file"], "TALLY_CARD_PIN"),
     )
+
+
+def _pin(path: Path | None, variable: str) -> str | None:
+    """A PIN from a file or the environment, never from an argument; None where neither has one."""
+    if path is None and variable not in os.environ:
+        return None
+    pin = _first_line(path) if path is not None else os.environ[variable]
+    if not (4 <= len(pin) <= 8 and pin.isascii() and pin.isdigit()):
+        whose = shown_path(path) if path is not None else variable
+        raise UseError(f"{whose!r} holds no PIN", hint="4 to 8 digits")
+    return pin
+
+
+def _first_line(path: Path) -> str:
+    # a line that is too long is said to be so, and not shown
+    lines = files.read(path, 4096).decode("utf-8", "replace").splitlines()
+    return lines[0] if lines else ""
 
 
 def _password(who: str | None, path: Path | None, variable: str) -> str | None:
@@ -173,9 +214,7 @@ def _password(who: str | None, path: Path | None, variable: str) -> str | None:
             )
         return None
     if path is not None:
-        # a line that is too long is said to be so, and not shown
-        lines = files.read(path, 4096).decode("utf-8", "replace").splitlines()
-        text = lines[0] if lines else ""
+        text = _first_line(path)
     elif variable in os.environ:
         text = os.environ[variable]
     elif sys.stdin.isatty():

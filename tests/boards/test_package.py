@@ -21,7 +21,7 @@ def test_the_package_is_the_agent() -> None:
     assert {"urls", "deps", "version"} == set(table)
     files = dict(table["urls"])
     wanted = {"boot.py", "main.py"}
-    for folder in ("sensors", "tally"):
+    for folder in ("modem", "sensors", "tally"):
         wanted |= {f"{folder}/{path.name}" for path in (ROOT / "firmware" / folder).glob("*.py")}
     assert wanted == set(files)
     assert all(f"firmware/{target}" == source for target, source in files.items())

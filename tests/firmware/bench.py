@@ -19,7 +19,10 @@ from typing import Any, Self
 
 import cbor2
 import paho.mqtt.client as mqtt
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 from paho.mqtt.enums import CallbackAPIVersion
 
 from tests import parts
@@ -28,6 +31,7 @@ FIRMWARE = parts.ROOT / "firmware"
 RECORD, ACKNOWLEDGEMENT, CHALLENGE, GRANT = 65000, 65002, 65004, 65005
 PREFIX = "tallystick/v1"
 WAIT_S = 30.0
+P256_ORDER = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
 
 
 def kid(public: bytes) -> bytes:
@@ -80,6 +84,18 @@ class Signer:
         return self.sign(ACKNOWLEDGEMENT, facts)
 
 
+def verify(public: bytes, signature: bytes, message: bytes) -> None:
+    """Section 2 of the specification: Ed25519, or P-256 with the smaller s."""
+    if len(public) == 32:
+        Ed25519PublicKey.from_public_bytes(public).verify(signature, message)
+        return
+    r, s = int.from_bytes(signature[:32], "big"), int.from_bytes(signature[32:], "big")
+    assert len(signature) == 64
+    assert s <= P256_ORDER // 2
+    key = ec.EllipticCurvePublicKey.from_encoded_point(ec.SECP256R1(), public)
+    key.verify(encode_dss_signature(r, s), message, ec.ECDSA(hashes.SHA256()))
+
+
 class Signed:
     """A signed object of the board, checked on construction against section 3 of the specification."""
 
@@ -88,11 +104,10 @@ class Signed:
         assert isinstance(outer, cbor2.CBORTag)
         assert 18 == outer.tag
         protected, unprotected, payload, signature = outer.value
-        assert {1: -19, 4: kid(public), 16: typ} == dict(cbor2.loads(protected))
+        alg = -19 if len(public) == 32 else -9
+        assert {1: alg, 4: kid(public), 16: typ} == dict(cbor2.loads(protected))
         assert {} == dict(unprotected)
-        Ed25519PublicKey.from_public_bytes(public).verify(
-            signature, to_be_signed(protected, payload)
-        )
+        verify(public, signature, to_be_signed(protected, payload))
         self.data = data
         self.payload: list[Any] = _lists(cbor2.loads(payload))
         self.id = hashlib.sha256(to_be_signed(protected, payload)).digest()

@@ -53,6 +53,9 @@ class Line:
 
     moods: list[Mood] = field(default_factory=list)
     pieces: list[int] = field(default_factory=list)  # sizes of what one `read` gives
+    noise: list[tuple[int, bytes]] = field(
+        default_factory=list
+    )  # bytes that come in between, and after how many
     now: int = 0
     count: int = 0
     given: dict[int, int] = field(default_factory=dict)  # n-th COUNT command -> its number
@@ -77,11 +80,21 @@ class Line:
         """What has arrived, in pieces of any size."""
         self._coming.sort(key=lambda item: item[0])
         while self._coming and self._coming[0][0] <= self.now:
-            self._ready += self._coming.pop(0)[1]
+            self._ready += self._disturbed(self._coming.pop(0)[1])
         if self.pieces:
             size = min(size, self.pieces.pop(0))
         piece, self._ready = self._ready[:size], self._ready[size:]
         return piece or None
+
+    def _disturbed(self, data: bytes) -> bytes:
+        """With the noise of the line between its bytes."""
+        out = b""
+        while self.noise and self.noise[0][0] < len(data):
+            after, bad = self.noise.pop(0)
+            out, data = out + data[:after] + bad, data[after:]
+        if self.noise:
+            self.noise[0] = (self.noise[0][0] - len(data), self.noise[0][1])
+        return out + data
 
     def write(self, data: bytes) -> None:
         """What the board sends."""
@@ -291,3 +304,39 @@ def test_no_answer_goes_to_another_command(
                 assert line.prompts[-1] == b"\r\n>OK"
         assert line.now - began < 120_000
     assert set(heard) <= {"7"}
+
+
+NOISE = st.tuples(
+    st.integers(0, 60),
+    st.sampled_from([b"\xff", b"\x00", b"\x80\xfe", b"#", b"~" * 1300, b"\r", b"\n"]),
+)
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    noise=st.lists(NOISE, max_size=40),
+    pieces=st.lists(st.integers(1, 40), max_size=200),
+    count=st.integers(1, 8),
+)
+def test_noise_between_the_bytes(
+    noise: list[tuple[int, bytes]], pieces: list[int], count: int
+) -> None:
+    """A bad cable, another speed, a modem that reboots: an answer may be lost, and none becomes another command's."""
+    line = Line(pieces=pieces)
+    board = modem(line)
+    line.noise = noise
+    for _ in range(count):
+        began = line.now
+        result = outcome(lambda: board.command("+COUNT", info="+COUNT:"))
+        if isinstance(result, list):
+            digits = "".join(
+                character for text in result for character in text if character.isdigit()
+            )
+            # what noise has cut is a part of the own number
+            assert str(line.count).startswith(digits)
+        assert line.now - began < 120_000
+    # when the noise is over, all is as it was
+    line.noise = []
+    outcome(lambda: board.command("+COUNT", info="+COUNT:"))
+    result = board.command("+COUNT", info="+COUNT:")
+    assert [str(line.count)] == result

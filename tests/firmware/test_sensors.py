@@ -36,7 +36,7 @@ class Bench:
         (folder / "flash").mkdir()
         sources = {
             f"{package}/{path.stem}": path.read_text()
-            for package in ("tally", "sensors")
+            for package in ("tally", "sensors", "modem")
             for path in (FIRMWARE / package).glob("*.py")
         }
         for path in (FIRMWARE / "virtual" / "modules").glob("*.py"):

@@ -7,11 +7,8 @@ from __future__ import annotations
 
 import importlib
 import json
-import os
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -25,6 +22,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests import parts
+from tests.firmware import cellular
 
 FIRMWARE = parts.ROOT / "firmware"
 ON_BOARD = parts.ROOT / "tests" / "firmware" / "on_board"
@@ -144,25 +142,6 @@ def test_what_is_no_signature_is_refused(bad: bytes) -> None:
         p256.signature(bad)
 
 
-@contextmanager
-def modem(folder: Path, *arguments: str) -> Iterator[None]:
-    """A simulated modem with a SIM card, wired to the virtual board in `folder`."""
-    folder.mkdir(exist_ok=True)
-    (folder / "flash").mkdir(exist_ok=True)
-    argv = [sys.executable, "-m", "firmware.virtual.modem", "SIM7600", "--on"]
-    argv += ["--port", str(folder / "modem"), "--broker", "127.0.0.1:1", *arguments]
-    process = subprocess.Popen(argv, cwd=parts.ROOT, stdout=subprocess.PIPE, text=True)
-    assert process.stdout is not None
-    assert "simulator" in process.stdout.readline()
-    wired = os.readlink(folder / "modem")
-    (folder / "world.json").write_text(json.dumps({"uart": {"1": wired}}))
-    try:
-        yield
-    finally:
-        process.terminate()
-        process.wait()
-
-
 def signed(folder: Path, kind: str, messages: list[bytes]) -> list[list[str]]:
     """What a board with this card answers: its public key, then a signature for each message."""
     done = subprocess.run(
@@ -195,10 +174,8 @@ def test_a_board_signs_with_a_key_in_its_card(
 ) -> None:
     """Whatever way the modem has to the card, and whatever form the card's signatures have."""
     folder = tmp_path / "board"
-    folder.mkdir()
-    (folder / "moods.json").write_text(json.dumps(moods))
-    card = str(tmp_path / "card.json")
-    with modem(folder, "--card", card, "--applet", applet):
+    card = ("--on", "--card", str(tmp_path / "card.json"), "--applet", applet)
+    with cellular.Modem(folder, "SIM7600", 1, *card, moods=moods):
         first, *rest = signed(folder, applet, MESSAGES)
     point = bytes.fromhex(first[1])
     assert len(point) == 33
@@ -208,9 +185,9 @@ def test_a_board_signs_with_a_key_in_its_card(
 
 def test_a_card_takes_its_key_to_another_board(tmp_path: Path) -> None:
     """The identity is in the card, not in the board."""
-    card = str(tmp_path / "card.json")
+    card = ("--on", "--card", str(tmp_path / "card.json"))
     points = []
     for name in ("one", "other"):
-        with modem(tmp_path / name, "--card", card):
+        with cellular.Modem(tmp_path / name, "SIM7600", 1, *card):
             points.append(signed(tmp_path / name, "iot-safe", [])[0])
     assert points[0] == points[1]

@@ -10,7 +10,8 @@ Rules
 * Bad answers are part of it. `moods.json` beside the port makes it slow, rude or dead; it is read
   before every command, so that a test can change it while the modem runs:
       {"delay_ms": 200, "pieces": 3, "chatter": ["RING"], "garbage": true,
-       "hang_after": 12, "deaf": true, "unregistered": true, "echo": true}
+       "hang_after": 12, "deaf": true, "unregistered": true, "echo": true, "pin": true,
+       "position": [48.137, 11.575, 519.0]}
 * A modem that hangs takes bytes and answers nothing until it is switched off and on by its power
   key: a FIFO beside the port, DIR/modem.power, takes "1" and "0" as the pin of the board has them.
 """

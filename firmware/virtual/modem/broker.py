@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import queue
+import ssl
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -35,6 +36,20 @@ class Client:
         self._client.on_subscribe = self._subscribed
         self._client.on_message = self._message
         self._open = False
+        self.no_handshake = False  # why `connect` said False
+
+    def secure(self, authority: bytes | None) -> None:
+        """Speak TLS. authority: PEM of whom the broker's certificate must come from, None: anybody. Raises SSLError."""
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        if authority is None:
+            context.check_hostname = False
+            context.verify_mode = ssl.CERT_NONE
+        else:
+            try:
+                context.load_verify_locations(cadata=authority.decode())
+            except ValueError as error:
+                raise ssl.SSLError(str(error)) from error
+        self._client.tls_set_context(context)
 
     def login(self, user: str, password: str | None) -> None:
         """What CONNECT says of who this is."""
@@ -49,7 +64,8 @@ class Client:
         self._client.reconnect_delay_set(3600, 3600)  # a modem does not come back by itself
         try:
             self._client.connect(host, port, keepalive_s)
-        except OSError:
+        except OSError as error:
+            self.no_handshake = isinstance(error, ssl.SSLError)
             return False
         self._open = True
         self._client.loop_start()

@@ -17,6 +17,8 @@ from firmware.virtual.modem.sim_card import SimCard
 IMEI = "004401083550007"  # a type allocation code of test equipment
 ICCID = "8988303000000000007"
 IMSI = "001010123456789"  # the test network, 001-01
+SIM_PIN = "1234"
+PIN_TRIES = 3
 ESCAPE = 0x1B
 LINE_BYTES = 1024
 IDLE_S = 0.2
@@ -53,6 +55,7 @@ class Modem:
         self._client: Client | None = None
         self._commands = 0
         self._powered = False
+        self._pin_tries = PIN_TRIES  # the card's: it outlasts the modem's power
         self._reset()
         if on:
             self._switch(on=True)
@@ -70,6 +73,8 @@ class Modem:
         self._commands = 0
         self._sessions: dict[int, int] = {}  # of AT+CCHO: number, channel of the card
         self._started = time.monotonic()
+        self._receiver = False
+        self._unlocked = False
 
     def _switch(self, *, on: bool) -> None:
         if self._client is not None:
@@ -202,11 +207,20 @@ class Modem:
         """IMSI."""
         return [IMSI]
 
-    def at_cpin(self, argument: str) -> list[str]:
-        """Whether the SIM is there and open."""
-        if self._port.moods().get("no_sim"):
+    def at_cpin(self, argument: str) -> list[str] | None:
+        """Whether the SIM is there and open; with the mood `pin` it wants 1234 after each start, and counts."""
+        moods = self._port.moods()
+        if moods.get("no_sim"):
             raise CommandError("+CME ERROR: SIM not inserted")
-        return ["+CPIN: READY"]
+        if argument == "?":
+            if self._pin_tries == 0:
+                return ["+CPIN: SIM PUK"]
+            return ["+CPIN: SIM PIN" if moods.get("pin") and not self._unlocked else "+CPIN: READY"]
+        if fields(argument) != [SIM_PIN]:
+            self._pin_tries = max(0, self._pin_tries - 1)
+            raise CommandError("+CME ERROR: incorrect password")
+        self._pin_tries, self._unlocked = PIN_TRIES, True
+        return None
 
     def at_cmee(self, argument: str) -> None:
         """Errors in words."""
@@ -258,6 +272,17 @@ class Modem:
 
     def _quoted(self, answer: str) -> str:
         return answer if self._port.moods().get("bare") else f'"{answer}"'
+
+    # -- the position --------------------------------------------------------------------------
+
+    def position(self) -> tuple[float, float, float] | None:
+        """Latitude, longitude, altitude by the mood's `position`; None: no satellite is in sight."""
+        found = self._port.moods().get("position")
+        return tuple(found) if isinstance(found, list) and self._receiver else None
+
+    def switch_receiver(self, argument: str) -> None:
+        """The command that each dialect has for it, by another name."""
+        self._receiver = argument.startswith("=1")
 
     # -- the network ---------------------------------------------------------------------------
 

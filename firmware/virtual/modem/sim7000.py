@@ -6,6 +6,8 @@ bytes of binary. What arrives comes on one line, `+SMSUB: "topic","payload"`, as
 
 from __future__ import annotations
 
+import time
+
 from firmware.virtual.modem.broker import Event
 from firmware.virtual.modem.modem import ICCID, CommandError, Modem, fields
 
@@ -37,6 +39,19 @@ class Sim7000(Modem):
     def at_ccid(self, argument: str) -> list[str]:
         """Number of the SIM card."""
         return [ICCID]
+
+    def at_cgnspwr(self, argument: str) -> None:
+        """The receiver of satellites."""
+        self.switch_receiver(argument)
+
+    def at_cgnsinf(self, argument: str) -> list[str]:
+        """Run, fix, time, latitude, longitude, altitude, and sixteen values more; in degrees."""
+        there = self.position()
+        if there is None:
+            return [f"+CGNSINF: {int(self._receiver)},{'0' if self._receiver else ''}" + "," * 19]
+        now = time.strftime("%Y%m%d%H%M%S.000", time.gmtime())
+        where = f"{there[0]:.6f},{there[1]:.6f},{there[2]:.3f}"
+        return [f"+CGNSINF: 1,1,{now},{where},0.00,0.0,1,,1.0,1.3,0.9,,10,8,,,40,,"]
 
     def at_cnmp(self, argument: str) -> None:
         """Kinds of network."""

@@ -6,10 +6,15 @@ refused unless `checkUTF8` was switched off. Messages arrive as a START line, to
 
 from __future__ import annotations
 
+import ssl
+import time
+from typing import ClassVar
+
 from firmware.virtual.modem.broker import Event
 from firmware.virtual.modem.modem import ICCID, CommandError, Modem, fields
 
 NOT_UTF8, SOCKET, USED, NOT_ACQUIRED, LENGTH, OPENED, DNS = 2, 3, 19, 20, 22, 23, 25
+HANDSHAKE, NO_CERTIFICATE = 32, 33
 # Why a broker refuses (MQTT 3.1.1, 3.2.2.3), in this dialect.
 REFUSED = {4: 30, 5: 31}
 TOPIC_BYTES = 1024
@@ -21,6 +26,8 @@ class Sim7600(Modem):
     model = "SIM7600E"
     on_ms = 500
     payload_bytes = 10240
+    satellites = "06,03,00"
+    _certificates: ClassVar[dict[str, bytes]] = {}
 
     def _reset(self) -> None:
         super()._reset()
@@ -31,6 +38,8 @@ class Sim7600(Modem):
         self._payload = b""
         self._later: list[str] = []
         self._connecting = False
+        self._tls: dict[str, str] = {}
+        self._secure = False
 
     def after(self) -> None:
         """What follows an OK."""
@@ -41,6 +50,43 @@ class Sim7600(Modem):
     def at_ciccid(self, argument: str) -> list[str]:
         """Number of the SIM card."""
         return [f"+ICCID: {ICCID}"]
+
+    def at_cgps(self, argument: str) -> None:
+        """The receiver of satellites."""
+        self.switch_receiver(argument)
+
+    def at_cgnssinfo(self, argument: str) -> list[str]:
+        """Mode, counts of satellites, position, date, time, altitude, and what follows."""
+        there = self.position()
+        if there is None:
+            return ["+CGNSSINFO: ,,,,,,,,,,,,,,,"]
+        north, east = "NS"[there[0] < 0], "EW"[there[1] < 0]
+        now = time.strftime("%d%m%y,%H%M%S.0", time.gmtime())
+        latitude, longitude = self._angle(abs(there[0]), 2), self._angle(abs(there[1]), 3)
+        where = f"{latitude},{north},{longitude},{east},{now},{there[2]:.1f}"
+        return [f"+CGNSSINFO: 2,{self.satellites},{where},0.0,255.0,1.1,0.8,0.7"]
+
+    def _angle(self, degrees: float, digits: int) -> str:
+        """Degrees and minutes as one number."""
+        whole = int(degrees)
+        return f"{whole:0{digits}d}{(degrees - whole) * 60:09.6f}"
+
+    def at_csslcfg(self, argument: str) -> None:
+        """Settings of a TLS context."""
+        name, _, value = fields(argument)
+        self._tls[name] = value
+
+    def at_ccertdown(self, argument: str) -> None:
+        """A certificate into the modem's own storage, which outlasts its power."""
+        name, count = fields(argument)
+
+        def keep(data: bytes) -> None:
+            self._certificates[name] = data
+
+        self.ask_for(int(count), keep)
+
+    def at_cmqttsslcfg(self, argument: str) -> None:
+        """Which context the client uses: there is one."""
 
     def at_netopen(self, argument: str) -> None:
         """The modem's own IP stack."""
@@ -66,6 +112,7 @@ class Sim7600(Modem):
         if not self._mqtt or self._name is not None:
             raise CommandError(f"+CMQTTACCQ: 0,{USED}\r\n\r\nERROR")
         self._name = fields(argument)[1]
+        self._secure = fields(argument)[2:] == ["1"]
         self._client = self.dial(self._name)
 
     def at_cmqttrel(self, argument: str) -> None:
@@ -106,11 +153,20 @@ class Sim7600(Modem):
         host, _, port = words[1].removeprefix("tcp://").rpartition(":")
         if len(words) > 4:
             self._client.login(words[4], words[5] if len(words) > 5 else None)
+        if self._secure:
+            # without authmode this modem takes any certificate, as the real one does
+            verify = self._tls.get("authmode") == "1"
+            authority = self._certificates.get(self._tls.get("cacert", ""), b"")
+            try:
+                self._client.secure(authority if verify else None)
+            except ssl.SSLError:
+                raise CommandError(f"+CMQTTCONNECT: 0,{NO_CERTIFICATE}\r\n\r\nERROR") from None
         address = self.reaches(host, int(port))
         if address is None:
             self._later.append(f"+CMQTTCONNECT: 0,{DNS}")
         elif not self._client.connect(*address, int(words[2])):
-            self._later.append(f"+CMQTTCONNECT: 0,{SOCKET}")
+            code = HANDSHAKE if self._client.no_handshake else SOCKET
+            self._later.append(f"+CMQTTCONNECT: 0,{code}")
         else:
             self._connecting = True
 
@@ -196,3 +252,12 @@ class A7670(Sim7600):
     model = "A7670E"
     on_ms = 100
     payload_bytes = 4096
+    satellites = "06,,03,00"
+    at_cgps = None  # type: ignore[assignment]
+
+    def at_cgnsspwr(self, argument: str) -> None:
+        """The receiver of satellites."""
+        self.switch_receiver(argument)
+
+    def _angle(self, degrees: float, digits: int) -> str:
+        return f"{degrees:.7f}"

@@ -1,4 +1,8 @@
-"""A pin of the virtual board (`machine.Pin`): there, and without effect. bus.py has pins with something on them."""
+"""A pin of the virtual board (`machine.Pin`): there, and without effect, unless it is wired: with `{"pins": {"4": "FILE"}}`
+in `world.json` the levels that pin 4 is set to go into that file, a FIFO perhaps, as "0" or "1". bus.py has pins with
+something on them."""
+
+from machine import world
 
 
 class Pin:
@@ -8,10 +12,15 @@ class Pin:
     PULL_DOWN = 1
 
     def __init__(self, number, mode=-1, pull=-1, value=0):
-        self._value = value
+        self._wire = world().get("pins", {}).get(str(number))
+        self.value(value)
 
     def value(self, new=None):
         if new is None:
             return self._value
         self._value = new
+        if self._wire:
+            # to write and read: that waits for nobody at the other end
+            with open(self._wire, "r+b") as wire:
+                wire.write(b"01"[new : new + 1])
         return None

@@ -27,7 +27,7 @@ class Setting:
     changed = 0
 
     def __getitem__(self, name):
-        return {"journal_kib": 512, "ntp_host": None}[name]
+        return {"journal_kib": 512, "ntp_host": None, "key": "flash"}[name]
 
 
 board_module.Config = Setting

@@ -1,0 +1,98 @@
+"""Where the board is: the receiver of its modem (SIM7000: AT+CGNSINF; SIM7600, A7670: AT+CGNSSINFO).
+
+channels   latitude    lat   -6
+           longitude   lon   -6
+           altitude    m     -1
+
+Rules
+* Without a fix all channels are None: the last position is not made up again.
+* The modem is the one of the setting `modem_args`; with PPP it cannot be asked.
+* Degrees come as ddmm.mmmm or as dd.dddd, by model and firmware: three or more digits before the point of a latitude,
+  or four of a longitude, are degrees and minutes. All of it is computed in integers.
+"""
+
+from micropython import const
+from modem.at import AtError
+from modem.cell import the
+
+_LIMIT_MS = const(900)
+_RETRY = const(30)  # readings until a receiver that said nothing is switched on again
+_ON = ("+CGNSPWR=1", "+CGPS=1", "+CGNSSPWR=1")  # one of them each model has
+
+
+def scaled(text, digits):
+    """The number as an integer of 10^-digits, rounded towards zero. Raises ValueError."""
+    text = text.strip()
+    sign = -1 if text[:1] == "-" else 1
+    whole, _, fraction = text.lstrip("+-").partition(".")
+    if not (whole + fraction).isdigit():
+        raise ValueError("no number")
+    return sign * int((whole or "0") + (fraction + "0" * digits)[:digits])
+
+
+def degrees(text, hemisphere):
+    """10^-6 degrees of a value with its N, S, E or W. Raises ValueError."""
+    if hemisphere not in ("N", "S", "E", "W"):
+        raise ValueError("no hemisphere")
+    limit = 90 if hemisphere in "NS" else 180
+    value = scaled(text, 8)
+    if len(text.split(".")[0]) >= (3 if limit == 90 else 4):
+        whole, minutes = divmod(value, 100 * 10**8)
+        value = whole * 10**8 + minutes // 60
+    value = value // 100
+    if not 0 <= value <= limit * 10**6:
+        raise ValueError("not on the earth")
+    return -value if hemisphere in "SW" else value
+
+
+def of_cgnsinf(fields):
+    """(latitude, longitude, altitude) of the values of +CGNSINF: run, fix, time, latitude, longitude, altitude, ..."""
+    if fields[0] != "1" or fields[1] != "1":
+        raise ValueError("no fix")
+    latitude, longitude = scaled(fields[3], 6), scaled(fields[4], 6)
+    if abs(latitude) > 90 * 10**6 or abs(longitude) > 180 * 10**6:
+        raise ValueError("not on the earth")
+    return latitude, longitude, scaled(fields[5], 1)
+
+
+def of_cgnssinfo(fields):
+    """The same of +CGNSSINFO: mode, 3 or 4 counts of satellites, latitude, N/S, longitude, E/W, date, time, altitude"""
+    for at in range(4, len(fields) - 6):
+        if fields[at] in ("N", "S"):
+            latitude = degrees(fields[at - 1], fields[at])
+            longitude = degrees(fields[at + 1], fields[at + 2])
+            return latitude, longitude, scaled(fields[at + 5], 1)
+    raise ValueError("no fix")
+
+
+class Sensor:
+    channels = (("latitude", "lat", -6), ("longitude", "lon", -6), ("altitude", "m", -1))
+
+    def __init__(self):
+        self._silent = 0
+
+    def read(self):
+        cell = the()
+        short = cell.model.startswith("SIM7000")
+        name = "+CGNSINF" if short else "+CGNSSINFO"
+        try:
+            if cell.at.doubt:
+                return None, None, None  # the link gets it back in step
+            if self._silent % _RETRY == 0:
+                self._switch_on(cell.at)
+            line = cell.at.command(name, _LIMIT_MS, name + ":")[0]
+            fields = [field.strip() for field in line.split(",")]
+            position = of_cgnsinf(fields) if short else of_cgnssinfo(fields)
+        except (OSError, ValueError, IndexError):
+            self._silent += 1
+            return None, None, None
+        self._silent = 1
+        return position
+
+    def _switch_on(self, at):
+        for text in _ON:
+            try:
+                at.command(text, _LIMIT_MS)
+                return
+            except AtError:
+                continue  # another model's

@@ -1,0 +1,221 @@
+"""Boards whose way to the gateway is a modem: MQTT inside it, over a real serial line, to a real broker.
+
+If these fail, a board in a field without Wi-Fi is deaf, or its modem hangs once and the board is lost.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import subprocess
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.firmware import cellular
+from tests.firmware.bench import (
+    WAIT_S,
+    GatewayDouble,
+    Signer,
+    VirtualBoard,
+    check_chain,
+    genesis_prev,
+)
+from tests.firmware.test_tls import Authority, StartBroker, tls_broker
+from tests.parts import ROOT, Broker
+
+FIRMWARE = ROOT / "firmware"
+ON_BOARD = ROOT / "tests" / "firmware" / "on_board"
+
+
+IMEI, IMSI = b"004401083550007", b"001010123456789"  # the simulator's
+
+
+def on_board(program: list[str], script: str, folder: Path) -> dict[str, Any]:
+    """What a script says on MicroPython, beside a chip of its own."""
+    place = folder / "chip" / "flash"
+    place.mkdir(parents=True)
+    argv = [*program, str(ON_BOARD / script), str(FIRMWARE)]
+    done = subprocess.run(argv, cwd=place, capture_output=True, text=True, timeout=60, check=True)
+    return dict(json.loads(done.stdout.splitlines()[-1]))
+
+
+@pytest.mark.parametrize("model", ["SIM7600", "A7670", "SIM7000"])
+def test_records_arrive_through_a_modem(tmp_path: Path, broker: Broker, model: str) -> None:
+    """Each dialect, from a modem that is off, with a card that wants its PIN: records that the gateway acknowledges,
+    with the position in them, the modem's clock, and modem and card in the fingerprint."""
+    owner, signer = Signer(), Signer()
+    folder = tmp_path / "board"
+    moods = {"pin": True, "position": [-33.8568, 151.2153, 6.4], "pieces": 2}
+    with cellular.Modem(folder, model, broker.port, moods=moods), VirtualBoard(folder) as board:
+        settings = cellular.settings(model) | {"sim_pin": "1234", "sensor": "sensors.gnss"}
+        public = board.provision(owner, signer, broker.port, interval_ms=400, **settings)
+        with GatewayDouble(broker.port, public, signer) as gateway:
+            gateway.automatic = True
+            board.ok("run")
+            here = [[-33856800], [151215300], [64]]
+            deadline = time.monotonic() + WAIT_S
+            # the position, the clock, and the second `open`
+            while not all(
+                (
+                    here in [record.payload[6:] for record in gateway.chain()],
+                    [3, 0] in [record.payload[3:5] for record in gateway.chain()],
+                    [record.kind for record in gateway.chain()].count(0) > 1,
+                )
+            ):
+                assert time.monotonic() < deadline, [record.payload for record in gateway.chain()]
+                time.sleep(0.1)
+            board.reach("upto", 4)
+            chain = gateway.wait(len(gateway.records))
+            check_chain(chain, genesis_prev(public))
+            assert max(len(record.data) for record in chain) <= 256
+            assert "ready" in gateway.states
+            clocks = [record.payload[5:] for record in chain if record.payload[3:5] == [3, 0]]
+            assert 4 == clocks[0][2]
+            assert abs(clocks[0][1] - time.time()) < 60
+            # the modem said who it is after the first `open`, and another one says so
+            opens = [record for record in chain if record.kind == 0]
+            facts = json.loads(board.ok("fingerprint"))
+            parts = [bytes.fromhex(part) for part in facts["parts"]]
+            assert {IMEI, IMSI} <= set(parts)
+            hashed = hashlib.sha256(bytes.fromhex(facts["salt"]) + b"".join(parts)).digest()[:16]
+            assert [hashed, facts["fingerprint"]] == [opens[-1].payload[8], hashed.hex()]
+            assert opens[0].payload[8] != opens[-1].payload[8]
+
+
+def test_a_modem_that_finds_no_way_out(tmp_path: Path, micropython64: list[str]) -> None:
+    """Modem, power key, board: each is tried in its turn; and no card is locked by a PIN that was wrong."""
+    facts = on_board(micropython64, "cell.py", tmp_path)
+    assert facts["said"][1::2] == [
+        "no network: the modem starts anew",
+        "no network: the modem is switched off and on",
+        "no network",
+    ]
+    assert ([60], [[180, 3000]]) == (facts["restarts"], facts["presses"])
+    assert 600 <= facts["reset"] < 620
+    assert "no network: the modem does not answer, switching it on" == facts["off"]
+    assert facts["hangs"] == [
+        "no network: the modem hangs, switching it off and on",
+        "no network: waiting for the modem",
+        "no network: the modem does not answer, switching it on",
+    ]
+    assert [500, 3000, 500] == facts["held"]
+    assert "it wants a PIN: set sim_pin" in facts["no pin"]
+    assert 2 == facts["shown"]
+    assert all("sim_pin was refused" in text for text in facts["wrong pin"][2:])
+    assert "no network: searching, signal 17,99" == facts["right pin"]
+
+
+def test_a_modem_becomes_an_interface(tmp_path: Path, micropython64: list[str]) -> None:
+    """PPP against a double of `network.PPP`: dialled, used, and dialled anew when nothing goes through it."""
+    facts = on_board(micropython64, "ppp.py", tmp_path)
+    assert "this MicroPython has no PPP" == facts["none"]
+    assert "no network: searching" == facts["searching"]
+    assert "no network: the modem says NO CARRIER" == facts["refused"]
+    dialled = ["lost", "who", "D*99#", "the port", "active 1", "connect"]
+    assert (["no network: dialling"] * 2, dialled) == (facts["dialled"], facts["steps"])
+    assert facts["up"] is None
+    down = ["disconnect", "active 0", "+++"]
+    assert [None, None, "no network: dialling"] == facts["dead"]
+    assert down + dialled == facts["again"]
+    assert [None, ["connected"]] == facts["lived"]
+    assert ("no network: dialling", down) == (facts["late"], facts["late steps"])
+
+
+def test_a_modem_verifies_its_broker(tmp_path: Path, start_broker: StartBroker) -> None:
+    """The modem's TLS takes any certificate unless it is told not to: a stranger would read everything."""
+    ours, stranger = Authority(), Authority()
+    broker, port = tls_broker(start_broker, ours.server(tmp_path / "server"))
+    owner, signer = Signer(), Signer()
+    folder = tmp_path / "board"
+    settings = cellular.settings("SIM7600") | {"broker_tls": 1, "broker_host": "localhost"}
+    with (
+        cellular.Modem(folder, "SIM7600", port, host="localhost"),
+        VirtualBoard(folder) as board,
+    ):
+        board.ok(f"set ca {stranger.der.hex()}")
+        public = board.provision(owner, signer, port, **settings)
+        with GatewayDouble(broker.port, public, signer) as gateway:
+            board.ok("run")
+            board.wait("link", "no TLS with this broker: the modem's code 32")
+            assert {} == gateway.records
+            board.ok(f"set ca {ours.der.hex()}")
+            check_chain(gateway.wait(3), genesis_prev(public))
+
+
+CARDS = {"iot-safe": {"key": "iot-safe"}, "signit": {"key": "signit", "card_pin": "1234"}}
+
+
+@pytest.mark.parametrize(
+    ("model", "applet", "moods"),
+    [
+        ("SIM7600", "iot-safe", {}),
+        ("SIM7000", "iot-safe-der", {"bare": True, "pieces": 2}),
+        ("A7670", "iot-safe", {"ccho": True, "chatter": ["RING", "+CREG: 5"]}),
+        ("SIM7600", "signit", {"garbage": True}),
+    ],
+)
+def test_a_key_in_the_card_signs_the_chain(
+    tmp_path: Path, broker: Broker, model: str, applet: str, moods: dict[str, object]
+) -> None:
+    """Both applets, both ways to them, each dialect: records that P-256 verifies, linked from the first on."""
+    owner, signer = Signer(), Signer()
+    folder = tmp_path / "board"
+    key = CARDS[applet.removesuffix("-der")]
+    cellular.lay_out(folder, **cellular.settings(model), **key)
+    card = ("--card", str(tmp_path / "card.json"), "--applet", applet)
+    with (
+        cellular.Modem(folder, model, broker.port, *card, moods=moods),
+        VirtualBoard(folder) as board,
+    ):
+        public = board.provision(owner, signer, broker.port, interval_ms=500)
+        assert (33, -9) == (len(public), board.info()["alg"])
+        with GatewayDouble(broker.port, public, signer) as gateway:
+            gateway.automatic = True
+            board.ok("run")
+            check_chain(gateway.wait(6), genesis_prev(public))
+            board.reach("upto", 3)
+
+
+def test_a_card_goes_on_in_another_board(tmp_path: Path, broker: Broker) -> None:
+    """The identity is the card's: the spare board adopts the chain, and the first board does not fork it afterwards."""
+    owner, signer = Signer(), Signer()
+    card = ("--card", str(tmp_path / "card.json"))
+    first, spare = tmp_path / "first", tmp_path / "spare"
+    for folder in (first, spare):
+        cellular.lay_out(folder, key="iot-safe", **cellular.settings("SIM7600"))
+    with cellular.Modem(first, "SIM7600", broker.port, *card), VirtualBoard(first) as board:
+        public = board.provision(owner, signer, broker.port, interval_ms=300)
+        with GatewayDouble(broker.port, public, signer) as gateway:
+            gateway.automatic = True
+            board.ok("run")
+            gateway.wait(5)
+            board.reach("upto", 3)
+    held = len(gateway.records)
+    with GatewayDouble(broker.port, public, signer) as again:
+        again.records.update(gateway.records)
+        again.automatic = True
+        with cellular.Modem(spare, "SIM7600", broker.port, *card), VirtualBoard(spare) as board:
+            assert public.hex() == board.info()["key"]
+            board.ok(f"set owner {owner.public.hex()}")
+            board.ok(f"set grant {owner.grant(signer).hex()}")
+            board.ok(f"set broker 127.0.0.1 {broker.port}")
+            board.ok('set config {"interval_ms": 300}')
+            assert board.status()["halted"] == "the board has a key and no head"
+            board.ok("run")
+            chain = again.wait(held + 5)
+            check_chain(chain, genesis_prev(public))
+            board.reach("upto", held + 3)
+        adopted = [record for record in chain if record.payload[3:5] == [3, 3]]
+        assert len(adopted) == 1
+        assert adopted[0].seq >= held - 1
+        held = len(again.records)
+        # back in the first board, whose own head is an old one by now
+        with cellular.Modem(first, "SIM7600", broker.port, *card), VirtualBoard(first) as board:
+            chain = again.wait(held + 4)
+            check_chain(chain, genesis_prev(public))
+            assert any(
+                "waiting for the gateway" in line or "goes on" in line for line in board.said
+            )
