@@ -18,6 +18,7 @@ from typing import Any, NoReturn, TypeAlias
 import cbor2
 
 from tallystick import limits
+from tallystick.cbor_library import loads
 from tallystick.errors import FormatError, LimitError
 
 __all__ = [
@@ -142,9 +143,8 @@ def byte_string_head(size: int) -> bytes:
 def _loaded(data: bytes) -> object:
     """What cbor2 makes of `data`; it may be more than one encoding gives."""
     try:
-        return cbor2.loads(
+        return loads(
             data,
-            allow_duplicate_keys=False,
             allow_indefinite=False,
             max_depth=_CBOR2_DEPTH,
             semantic_decoders=_REFUSED_TAGS,

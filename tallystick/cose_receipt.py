@@ -22,6 +22,7 @@ from typing import Any, Final, NamedTuple
 import cbor2
 
 from tallystick import cbor, cose, did, limits, merkle
+from tallystick.cbor_library import loads
 from tallystick.cose import ALG_LABEL, KID_LABEL, Signer
 from tallystick.errors import FormatError, LimitError, PathError, SignatureError
 from tallystick.fields import is_int
@@ -162,8 +163,6 @@ def _inclusion(unprotected: Any) -> tuple[int, int, tuple[bytes, ...]]:
 
 def _decoded(data: bytes) -> Any:
     try:
-        return cbor2.loads(
-            data, allow_duplicate_keys=False, allow_indefinite=False, max_depth=limits.CBOR_DEPTH
-        )
+        return loads(data, allow_indefinite=False, max_depth=limits.CBOR_DEPTH)
     except Exception as error:  # a library that reads strangers' bytes may raise what it likes
         raise FormatError("cose-receipt.shape", f"not CBOR: {type(error).__name__}") from error

@@ -24,6 +24,7 @@ import cbor2
 
 from tallystick import jcs, limits
 from tallystick.body import Open, Readings
+from tallystick.cbor_library import loads
 from tallystick.errors import FormatError, LimitError
 from tallystick.record import Record
 
@@ -234,7 +235,7 @@ def from_cbor(data: bytes) -> Pack:
     """The pack in a document; `FormatError` (`senml.malformed`) or `LimitError` otherwise."""
     _check_length(data)
     try:
-        value = cbor2.loads(data, allow_duplicate_keys=False, max_depth=limits.CBOR_DEPTH)
+        value = loads(data, max_depth=limits.CBOR_DEPTH)
     except Exception as error:  # a library that reads strangers' bytes may raise what it likes
         raise FormatError("senml.malformed", f"not CBOR: {type(error).__name__}") from error
     return [

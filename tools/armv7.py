@@ -15,8 +15,13 @@ import subprocess
 import sys
 import tempfile
 import tomllib
+from collections.abc import Sequence
+from importlib.metadata import distribution
 from pathlib import Path
 from typing import Final
+
+from packaging.markers import default_environment
+from packaging.requirements import Requirement
 
 from tools.parts import ROOT
 
@@ -30,27 +35,65 @@ def platforms(architecture: str) -> list[str]:
     return [*newer, f"manylinux2014_{architecture}", f"linux_{architecture}"]
 
 
-def requirements() -> list[str]:
-    """What the gateway needs at run time, from pyproject.toml."""
+def environment(python: str, architecture: str) -> dict[str, str]:
+    """What markers ask of such a system; pip would answer them for this one."""
+    return {
+        **{name: str(value) for name, value in default_environment().items()},
+        "platform_machine": architecture,
+        "python_version": python,
+        "python_full_version": f"{python}.0",
+        "extra": "",
+    }
+
+
+def requirements(python: str, architecture: str) -> list[str]:
+    """What the gateway needs at run time there: from pyproject.toml, and what that needs in turn, as the
+    packages of this machine say.
+    """
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    return [*project["dependencies"], *project["optional-dependencies"]["gateway"]]
+    todo = [*project["dependencies"], *project["optional-dependencies"]["gateway"]]
+    there = environment(python, architecture)
+    found: dict[str, str] = {}
+    while todo:
+        one = Requirement(todo.pop())
+        if one.marker is not None and not one.marker.evaluate(there):
+            continue
+        if one.name.lower() not in found:
+            found[one.name.lower()] = f"{one.name}{one.specifier}"
+            todo += distribution(one.name).requires or []
+    return sorted(found.values())
 
 
-def wheels(python: str, architecture: str, index: str | None) -> tuple[list[str], str]:
-    """The names of the wheels that pip would take; and what it says if there is one missing."""
+def wheels(python: str, architecture: str, index: str | None) -> tuple[list[str], list[str]]:
+    """The names of the wheels that pip would take, and the requirements for which it finds none."""
+    wanted = requirements(python, architecture)
+    found = _ask(wanted, python, architecture, index)
+    if found is not None:
+        return found, []
+    one_by_one = {one: _ask([one], python, architecture, index) for one in wanted}
+    return (
+        sorted(name for names in one_by_one.values() for name in names or []),
+        [one for one, names in one_by_one.items() if names is None],
+    )
+
+
+def _ask(
+    wanted: Sequence[str], python: str, architecture: str, index: str | None
+) -> list[str] | None:
     argv = [sys.executable, "-m", "pip", "install", "--dry-run", "--ignore-installed", "--quiet"]
-    argv += ["--only-binary", ":all:", "--python-version", python, "--implementation", "cp"]
+    argv += ["--no-deps", "--only-binary", ":all:"]
+    argv += ["--python-version", python, "--implementation", "cp"]
     argv += [word for platform in platforms(architecture) for word in ("--platform", platform)]
     if index:
         argv += ["--extra-index-url", index]
     with tempfile.TemporaryDirectory() as name:
         report = Path(name) / "report.json"
-        argv += ["--target", name, "--report", str(report), *requirements()]
+        argv += ["--target", name, "--report", str(report), *wanted]
         done = subprocess.run(argv, capture_output=True, text=True, check=False)
         if done.returncode:
-            return [], done.stderr.strip()
+            return None
         found = json.loads(report.read_text())["install"]
-    return sorted(one["download_info"]["url"].rpartition("/")[2] for one in found), ""
+    return sorted(one["download_info"]["url"].rpartition("/")[2] for one in found)
 
 
 def main() -> int:
@@ -61,15 +104,17 @@ def main() -> int:
     missing = 0
     for architecture in ARCHITECTURES:
         for python in PYTHONS:
-            found, error = wheels(python, architecture, given.index)
-            missing += bool(error)
+            found, without = wheels(python, architecture, given.index)
+            missing += len(without)
             built = [name for name in found if not name.endswith("-any.whl")]
             pure = len(found) - len(built)
             print(f"{architecture}, python {python}: {len(found)} wheels, {pure} of them pure")
             for name in built:
                 print(f"  {name}")
-            if error:
-                print(f"error: {error.splitlines()[-1]}", file=sys.stderr)
+            for one in without:
+                print(f"error: no wheel of {one} for {architecture}", file=sys.stderr)
+    if missing:
+        print("hint: docs/operating.md, Raspberry Pi, says where they come from", file=sys.stderr)
     return 1 if missing else 0
 
 

@@ -175,6 +175,9 @@ class Faults:
             self._kill()
         elif self._gateway.poll() is None:
             resource.prlimit(self._gateway.pid, resource.RLIMIT_FSIZE, _UNLIMITED)
+        else:  # it was still opening its database; its unit would start it again
+            self.counts["start on a full disk"] += 1
+            self._start()
 
     def _freeze(self, pid: int) -> None:
         """A peer that holds its connections and says nothing."""

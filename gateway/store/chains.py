@@ -121,11 +121,6 @@ class Chains(Leaves):
         row = self._one("SELECT count(*) FROM leaves WHERE idx >= ? AND device = ?", size, device)
         return int(row[0])
 
-    def newest_within(self, device: bytes, size: int) -> int | None:
-        """Highest seq of the device's chain whose leaf lies within the first `size`, if any."""
-        below = self.places_below(device, limits.SEQ + 1)
-        return next((place.seq for place in below if place.leaf < size), None)
-
 
 class DeviceLinks:
     """The records of one device for `tallystick.chain`. What `add` brings waits in `fresh` until

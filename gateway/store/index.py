@@ -20,7 +20,15 @@ from tallystick import limits
 from tallystick.body import Kind
 from tallystick_gateway import bounds
 from tallystick_gateway.store.database import Database
-from tallystick_gateway.store.places import PLACES, Place, span, starting, unpack, with_places
+from tallystick_gateway.store.places import (
+    PLACES,
+    Place,
+    last_within,
+    span,
+    starting,
+    unpack,
+    with_places,
+)
 
 __all__ = ["Index"]
 
@@ -28,6 +36,7 @@ _TAIL = (
     "SELECT device, seq, idx, kind, time, start FROM leaves"
     " WHERE idx >= ? AND idx < ? AND kind IS NOT NULL"
 )
+_ONE_BY_ONE = 16  # devices for which a reader looks for each; then for all at once
 _FROM_BELOW = (
     "SELECT page, places FROM pages WHERE device = ? AND low <= ? AND high >= ? ORDER BY page"
 )
@@ -42,6 +51,7 @@ class Index(Database):
         # of the leaves that are in no page: all of them for a writer, of one device for a reader
         self._tail: dict[bytes, dict[int, Place]] | None = None
         self._tail_size = -1  # leaves of the log when a reader looked
+        self._tail_whole = False  # a reader has looked at all devices
         self._in_tail = 0  # leaves from the first that is in no page, for a writer
 
     # ---- what can be asked
@@ -81,6 +91,17 @@ class Index(Database):
         )
         paged = (p for number, page in pages for p in reversed(unpack(number, page)) if p.seq < seq)
         return _each_once(heapq.merge(paged, newest, reverse=True))
+
+    def newest_within(self, device: bytes, size: int) -> int | None:
+        """Highest seq of the device's chain whose leaf lies within the first `size`, if any."""
+        newest = max((p.seq for p in self._newest(device).values() if p.leaf < size), default=-1)
+        pages = self._db.execute(
+            "SELECT page, places FROM pages WHERE device = ? AND page >= ? ORDER BY page DESC",
+            (device, newest // PLACES),
+        )
+        found = (last_within(number, page, size) for number, page in pages)
+        newest = max(newest, next((seq for seq in found if seq is not None), -1))
+        return None if newest < 0 else newest
 
     def latest(self, device: bytes, start: int, end: int, count: int) -> list[Place]:
         """The readings records that start from `start` to `end` (by the board's clock), the latest
@@ -142,22 +163,28 @@ class Index(Database):
             return self._all_newest().get(device, {})
         size = self._leaf_count()
         if self._tail is None or self._tail_size != size:
-            self._tail, self._tail_size = {}, size
-        if device not in self._tail:
-            rows = self._db.execute(
-                f"{_TAIL} AND device = ?", (self._indexed(), limits.TREE_SIZE, device)
-            )
-            self._tail[device] = {seq: Place(seq, *rest) for _, seq, *rest in rows}
-        return self._tail[device]
+            self._tail, self._tail_size, self._tail_whole = {}, size, False
+        if device not in self._tail and not self._tail_whole:
+            if len(self._tail) < _ONE_BY_ONE:
+                rows = self._db.execute(
+                    f"{_TAIL} AND device = ?", (self._indexed(), limits.TREE_SIZE, device)
+                )
+                self._tail[device] = {seq: Place(seq, *rest) for _, seq, *rest in rows}
+            else:
+                self._tail, self._tail_whole = self._rows(self._indexed(), limits.TREE_SIZE), True
+        return self._tail.get(device, {})
 
     def _all_newest(self) -> dict[bytes, dict[int, Place]]:
         if self._tail is None:
-            self._tail = {}
             first, size = self._indexed(), self._leaf_count()
-            for device, *place in self._db.execute(_TAIL, (first, size)):
-                self._tail.setdefault(device, {})[place[0]] = Place(*place)
-            self._in_tail = size - first
+            self._tail, self._in_tail = self._rows(first, size), size - first
         return self._tail
+
+    def _rows(self, first: int, end: int) -> dict[bytes, dict[int, Place]]:
+        tail: dict[bytes, dict[int, Place]] = {}
+        for device, *place in self._db.execute(_TAIL, (first, end)):
+            tail.setdefault(device, {})[place[0]] = Place(*place)
+        return tail
 
     def _forget_newest(self) -> None:
         """They are read again when somebody asks."""
@@ -175,10 +202,7 @@ class Index(Database):
             with self.transaction():
                 first = self._indexed()
                 end = min(size, first + bounds.INDEX_TAIL)
-                tail: dict[bytes, dict[int, Place]] = {}
-                for device, *place in self._db.execute(_TAIL, (first, end)):
-                    tail.setdefault(device, {})[place[0]] = Place(*place)
-                self._into_pages(tail, end)
+                self._into_pages(self._rows(first, end), end)
 
     def _merge(self, size: int) -> None:
         """Put the newest leaves into their pages if they are enough; `size` is that of the log."""

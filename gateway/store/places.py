@@ -75,6 +75,13 @@ def with_places(page: bytes, places: Iterable[Place]) -> bytes:
     return bytes(grown)
 
 
+def last_within(number: int, page: bytes, size: int) -> int | None:
+    """The highest seq in page `number` whose leaf lies within the first `size`."""
+    most = size << 3 | 7
+    slots = [slot for slot, (word, _) in enumerate(_PLACE.iter_unpack(page)) if 0 < word <= most]
+    return number * PLACES + slots[-1] if slots else None
+
+
 def span(page: bytes) -> tuple[int | None, int | None]:
     """The earliest and the latest time of the readings in a page, None if it has none."""
     readings = Kind.READINGS.value

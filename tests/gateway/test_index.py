@@ -17,7 +17,7 @@ from tallystick_gateway import bounds
 from tallystick_gateway.folder import Folder
 from tallystick_gateway.fsck import check as fsck
 from tallystick_gateway.log import Log
-from tallystick_gateway.store import Store
+from tallystick_gateway.store import Store, index
 from tallystick_gateway.store.places import PLACES
 from tests.gateway.boards import START, Board
 from tests.gateway.test_intake import Door
@@ -107,6 +107,9 @@ def check(store: Store, held: Held, devices: list[bytes], chance: random.Random)
             between = store.seqs_between(device, start, end)
             seqs = [seq for _, seq in within]
             assert between == ((min(seqs), max(seqs)) if seqs else None)
+        for size in (0, 1, *(chance.randrange(len(held.leaves) + 1) for _ in range(10)), 10**9):
+            inside = [seq for seq, (leaf, _) in right.items() if leaf < size]
+            assert max(inside, default=None) == store.newest_within(device, size)
         leaf, one = right[max(right)]
         assert (device, one.seq, "admitted") == store.find(one.id)
         leaf, one = right[min(right)]
@@ -129,6 +132,18 @@ def test_all_is_found(tmp_path: Path, seed: int) -> None:
     check(Store.open(path), held, devices, chance)
 
     assert pages > 6  # else only the newest leaves were looked at
+
+
+def test_a_reader_of_many_devices(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever asks for one device after the other looks at all newest leaves once, not once for each."""
+    monkeypatch.setattr(index, "_ONE_BY_ONE", 1)
+    path = tmp_path / "gateway.db"
+    held, devices = some(path, 6)
+    reader = Store.read(path)
+    check(reader, held, devices, random.Random(6))
+    board = Board()
+    held.take((board.id, board.open()))
+    check(reader, held, [*devices, board.id], random.Random(7))
 
 
 def test_a_reader_sees_what_comes(tmp_path: Path) -> None:
