@@ -82,6 +82,7 @@ class Inside:
 def attempt(config, clock, device, hear):
     """tally/connect.py's, for a modem that has a network. Raises Trouble, AtError, Silent."""
     from tally import hal
+    from tally.connect import LEAVES
     from tally.link import PREFIX
     from tally.record import CLOCK_MODEM
 
@@ -98,7 +99,7 @@ def attempt(config, clock, device, hear):
     topic = PREFIX + device
     try:
         session.open(config, device, topic)
-        for leaf in ("/ack", "/cmd"):
+        for leaf in LEAVES:
             session.follow(topic + leaf)
         session.follow(PREFIX + "gateway/+/grant")
         session.publish(topic + "/state", b"ready", True)

@@ -17,6 +17,7 @@ from tally.mqtt import Session
 from tally.record import CLOCK_UNSET
 from tally.stream import TIMEOUT_MS, Stream, Trouble
 
+LEAVES = ("/ack", "/cmd")  # of its topic, that a board follows
 _HANDSHAKE_MS = const(20000)
 _REFUSALS = const(
     ("", "the protocol", "the name", "", "the login", "this board")
@@ -38,7 +39,7 @@ def attempt(config, clock, device, hear):
     topic = PREFIX + device
     try:
         _greet(session, config, device, topic)
-        for leaf in ("/ack", "/cmd"):
+        for leaf in LEAVES:
             session.follow(topic + leaf)
         session.follow(PREFIX + "gateway/+/grant")
         session.say(session.publish, topic + "/state", b"ready", True)

@@ -77,6 +77,7 @@ def proven(site: Site, device: str, what: str, name: str) -> Path:
     return path
 
 
+@pytest.mark.timeout(400)
 @pytest.mark.usefixtures("micropython64")
 def test_a_card_from_its_first_board_to_the_next(tmp_path: Path) -> None:
     """The identity of the card is enrolled, verified by every verifier, and goes on in a spare board."""
@@ -92,7 +93,7 @@ def test_a_card_from_its_first_board_to_the_next(tmp_path: Path) -> None:
             device = provision(site, first)
             modem.be(hang_after=HANG_AFTER)
             program = site.start("first", [sys.executable, BOARD, first, "--restart"])
-            wait_for("it hangs twice", lambda: said(site, "first").count("hangs") >= HANGS, 90)
+            wait_for("it hangs twice", lambda: said(site, "first").count("hangs") >= HANGS, 120)
             modem.be(hang_after=None)
             upto = 8
             wait_for("the board goes on", lambda: has(site, device, upto), 60)

@@ -1,6 +1,7 @@
-"""A pin of the virtual board (`machine.Pin`): there, and without effect, unless it is wired: with `{"pins": {"4": "FILE"}}`
-in `world.json` the levels that pin 4 is set to go into that file, a FIFO perhaps, as "0" or "1". bus.py has pins with
-something on them."""
+"""A pin of the virtual board (`machine.Pin`): there, and without effect. bus.py has pins with something on them.
+
+`{"pins": {"4": "FILE"}}` in `world.json` wires pin 4: its levels go into that file (a FIFO, say) as "0" or "1".
+"""
 
 from machine import world
 
