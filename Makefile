@@ -10,7 +10,7 @@ VENV := .venv/bin
 # Code that is type-checked under its package name: what runs on CPython. Firmware does not.
 CHECKED = $(patsubst %/.,%,$(wildcard .parts/packages/*/. tests/. tools/. bench/. demo/.))
 
-.PHONY: help setup ready native demo test mutate tray soak faults test-faults fuzz bridge lint format bench size armv7 clean
+.PHONY: help setup ready native demo test mutate tray soak cuts faults test-faults fuzz bridge lint format bench size armv7 clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/\1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "make %-8s %s\n", $$1, $$2 }'
@@ -44,6 +44,9 @@ tray: ready ## a tray of twenty virtual boards, two of them sabotaged, provision
 
 soak: ready ## a board's hard week in an hour; ARGS="--seconds 600 --seed 3" for another one
 	@$(VENV)/python -m tools.soak $(ARGS)
+
+cuts: ready ## power cuts and faults of a board's flash, at every operation; TALLY_SEED=2 for others (an hour)
+	@TALLY_EVERY_CUT=1 $(VENV)/python -m pytest $(PARALLEL) --timeout 7200 tests/firmware/test_power_cuts.py $(ARGS)
 
 faults: ready ## kill a gateway 300 times under load; also as test-faults; ARGS="--kills 40 --seed 2"
 	@$(VENV)/python -m tools.faults $(ARGS)

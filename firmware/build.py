@@ -10,8 +10,8 @@ Rules
 * A module in native code that the architecture cannot have is left out; the agent has it in Python, too.
 * umqtt is not ours and not in the tree: `make setup` unpacks it. It is compiled without the methods that the agent
   replaces (tally/mqtt.py): two kilobytes of a small heap.
-* Constants are put where they are used (fold.py), and names that nobody outside can know are shortened (shorten.py).
-  The agent digest is over the compiled files.
+* Constants are put where they are used (fold.py), what is always loaded becomes one module (bundle.py), and names that
+  nobody outside can know are shortened (shorten.py). The agent digest is over the compiled files.
 * What a virtual board always has where a real one has its chip is compiled to native code: MicroPython keeps that out
   of the heap, where the chip's own code is not either.
 """
@@ -32,6 +32,7 @@ FIRMWARE = Path(__file__).resolve().parent
 ROOT = FIRMWARE.parent
 sys.path.insert(0, str(ROOT))
 
+from firmware.bundle import bundle  # noqa: E402 - found where this file stands
 from firmware.fold import fold  # noqa: E402 - found where this file stands
 from firmware.shorten import shorten  # noqa: E402 - found where this file stands
 
@@ -50,6 +51,13 @@ SIGNER = "tally/ed25519_native"  # of use with the module that it imports, and o
 MODULES = ROOT / "build" / "native"
 # A module for the smaller ARM runs on the larger; the others are their own.
 MODULE_FOR = {"armv7emdp": "armv7m"}
+WHOLE = "tally/life"
+# always loaded; hal stays by itself, because sensors import it, and the signer because another may take its place
+_MEMBERS = (
+    "cbor cose record signer keys clock config head journal trust chain board sensor publisher agent console stream"
+    " link"
+)
+MEMBERS = tuple(f"tally/{name}" for name in _MEMBERS.split())
 SHORTENED = "tally/"  # the arguments of a sensor are settings
 
 
@@ -126,10 +134,14 @@ def _compile(
     return cached.read_bytes()
 
 
-def _kept(sources: dict[str, str], make: Callable[[], dict[str, str]]) -> dict[str, str]:
-    """What `make` makes of these sources, from build/firmware/cache/ if it was made before."""
-    tools = [(FIRMWARE / name).read_text() for name in ("build.py", "fold.py", "shorten.py")]
-    key = hashlib.sha256(json.dumps([sources, tools]).encode()).hexdigest()
+def _kept(
+    sources: dict[str, str], make: Callable[[], dict[str, str]], what: str = ""
+) -> dict[str, str]:
+    """What `make` makes of these sources (what: in which way), from build/firmware/cache/ if it was made before."""
+    tools = [
+        (FIRMWARE / name).read_text() for name in ("build.py", "fold.py", "bundle.py", "shorten.py")
+    ]
+    key = hashlib.sha256(json.dumps([sources, tools, what]).encode()).hexdigest()
     cached = OUTPUT / "cache" / f"{key}.json"
     try:
         made: dict[str, str] = json.loads(cached.read_text())
@@ -139,18 +151,20 @@ def _kept(sources: dict[str, str], make: Callable[[], dict[str, str]]) -> dict[s
     return made
 
 
-def _agent() -> dict[str, str]:
+def _agent(whole: bool) -> dict[str, str]:
     """Path on the board without suffix -> source as it is compiled."""
     sources = {name: path.read_text() for name, path in _sources().items()}
 
     def make() -> dict[str, str]:
         ours = {name: ast.parse(text) for name, text in sources.items() if name != UMQTT}
         fold(ours)
+        if whole:
+            bundle(ours, WHOLE, MEMBERS)
         shorten(ours, lambda name: name.startswith(SHORTENED))
         made = {name: ast.unparse(tree) for name, tree in ours.items()}
         return {UMQTT: _without(sources[UMQTT], REPLACED), **made}
 
-    return _kept(sources, make)
+    return _kept(sources, make, "whole" if whole else "modules")
 
 
 def compile_into(
@@ -183,22 +197,24 @@ def compile_into(
     return target
 
 
-def build(architecture: str, *, native: bool = False) -> Path:
-    """Bring build/firmware/<architecture>/ up to date and return it; with the native signer, <architecture>-native/.
+def build(architecture: str, *, native: bool = False, whole: bool = True) -> Path:
+    """Bring build/firmware/<architecture>/ up to date and return it; with the native signer, <architecture>-native/;
+    not as a whole, but each module by itself, <architecture>-modules/.
 
     Raises BuildError.
     """
     files = {name: (FIRMWARE / name).read_bytes() for name in PLAIN}
-    sources = _agent()
+    sources = _agent(whole)
+    place = f"{architecture}{'-native' if native else ''}{'' if whole else '-modules'}"
     if not native:
         del sources[SIGNER]
-        return compile_into(OUTPUT / architecture, architecture, sources, files)
+        return compile_into(OUTPUT / place, architecture, sources, files)
     module = MODULES / MODULE_FOR.get(architecture, architecture) / "_ed25519.mpy"
     if not module.is_file():
         message = f"no native signer for {architecture}\nhint: make native"
         raise BuildError(message)
     files["lib/_ed25519.mpy"] = module.read_bytes()
-    return compile_into(OUTPUT / f"{architecture}-native", architecture, sources, files)
+    return compile_into(OUTPUT / place, architecture, sources, files)
 
 
 def build_rom(architecture: str) -> Path:

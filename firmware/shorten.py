@@ -168,6 +168,25 @@ def _inherits(tree: ast.Module, packages: set[str]) -> bool:
     )
 
 
+def _alone(tree: ast.Module) -> list[ast.AST]:
+    """The parts of a module whose private attributes are their own: its classes, or all of it if one inherits."""
+    classes = [node for node in ast.walk(tree) if isinstance(node, ast.ClassDef)]
+    names = {node.name for node in classes}
+    bases = {
+        n.id for c in classes for base in c.bases for n in ast.walk(base) if isinstance(n, ast.Name)
+    }
+    return [tree] if names & bases else list(classes)
+
+
+def _private_attributes(part: ast.AST, kept: set[str]) -> None:
+    """Shorten the private attributes of a class, or of classes that inherit from one another."""
+    module = part if isinstance(part, ast.Module) else ast.Module([part], [])  # type: ignore[list-item]
+    defined, _ = _attributes(module)
+    used = {n.attr for n in ast.walk(module) if isinstance(n, ast.Attribute)}
+    free = ("_" + name for name in _short() if "_" + name not in used)
+    _Rename({}, {name: next(free) for name in sorted(defined - kept)}).visit(module)
+
+
 def _bound_inside(tree: ast.Module) -> set[str]:
     """Names that a function binds for itself: an argument, or a variable that is not `global`."""
     found = set()
@@ -211,14 +230,11 @@ def shorten(
     for tree in (tree for path, tree in trees.items() if wanted(path)):
         if arguments:
             _arguments(tree, named)
-        defined, _ = _attributes(tree)
-        if _inherits(tree, packages):
-            defined = set()
-        used = {n.attr for n in ast.walk(tree) if isinstance(n, ast.Attribute)}
-        free = ("_" + name for name in _short() if "_" + name not in used)
-        attributes = {name: next(free) for name in sorted(defined - kept)}
+        if not _inherits(tree, packages):
+            for part in _alone(tree):
+                _private_attributes(part, kept)
         names = set() if "globals" in _names(tree) else {n for n in _top(tree) if _private(n)}
         used = _names(tree)
         free = ("_" + name for name in _short() if "_" + name not in used)
         own = {name: next(free) for name in sorted(names - kept - _bound_inside(tree))}
-        _Rename(own, attributes).visit(tree)
+        _Rename(own, {}).visit(tree)

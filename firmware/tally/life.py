@@ -38,7 +38,7 @@ def live():
         console.run = board.config.complete() and board.trust.owner is not None
     _forget_the_start(board, agent)
     gc.collect()
-    # signing leaves much behind; collected early, it does not scatter the heap
+    # collected early, what is left behind does not scatter the heap
     gc.threshold(min(16384, gc.mem_free() // 4))
     while True:
         console.poll()

@@ -13,6 +13,8 @@ Rules
 * Buffers of any kind come in. The public key is derived from the seed in the backend, never taken from a caller.
 """
 
+import gc
+
 from micropython import const
 
 _BACKENDS = const(("ed25519_native", "ed25519"))
@@ -56,4 +58,24 @@ def _choose():
 
 
 NAME, _backend = _choose()
-public, sign, verify, forget = _backend.public, _backend.sign, _backend.verify, _backend.forget
+public, forget = _backend.public, _backend.forget
+
+
+def _alone(function, *arguments):
+    """Call a function that leaves much behind and keeps nothing. Its garbage is collected where there is no room, and
+    once at the end: collected as early as that of others, it would take most of the time of a small heap."""
+    before = gc.threshold()
+    gc.threshold(-1)
+    try:
+        return function(*arguments)
+    finally:
+        gc.threshold(before)
+        gc.collect()
+
+
+def sign(seed, message):
+    return _alone(_backend.sign, seed, message)
+
+
+def verify(public, message, signature):
+    return _alone(_backend.verify, public, message, signature)

@@ -140,3 +140,29 @@ def test_wrong_login(tmp_path: Path, start_broker: object) -> None:
         board.ok("run")
         board.wait("link", "the broker refuses this board")
         assert "login" == board.status()["light"]
+
+
+def test_records_over_the_cable(tmp_path: Path, broker: Broker) -> None:
+    """A board on Ethernet: a cable that is out is said as such, and what was measured meanwhile arrives afterwards."""
+    owner, signer = Signer(), Signer()
+    port = {"mdc": 23, "mdio": 18, "power": 12, "phy_type": "PHY_LAN8720", "phy_addr": 0}
+    with VirtualBoard(tmp_path / "board") as board:
+        world(board, cable="out")
+        public = board.provision(
+            owner,
+            signer,
+            broker.port,
+            interval_ms=100,
+            net="lan",
+            lan_args={**port, "phy_type": "PHY_NONE"},
+        )
+        board.ok("run")
+        board.reach("next", 3)
+        assert board.status()["link"].startswith("no network, error no Ethernet")
+        board.ok("set config " + json.dumps({"lan_args": port}))
+        status = board.wait("link", "no network on the cable")
+        assert "no network" == status["light"]
+        world(board)
+        with GatewayDouble(broker.port, public, signer) as gateway:
+            board.wait("connected", True)
+            check_chain(gateway.wait(status["next"]), genesis_prev(public))

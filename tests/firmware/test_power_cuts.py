@@ -7,6 +7,7 @@ every record that the board had kept and lost.
 
 from __future__ import annotations
 
+import os
 import subprocess
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
@@ -20,9 +21,11 @@ from tests.firmware.bench import FIRMWARE
 from tests.parts import ROOT
 
 CUTS, FAULTS = "power_cuts.py", "faults.py"
-SEED = 20261121
+# TALLY_EVERY_CUT=1: every operation in every test, an hour's work (`make cuts`)
+EVERY = os.environ.get("TALLY_EVERY_CUT") == "1"
+SEED = int(os.environ.get("TALLY_SEED", "20261121"))
 LEAST_CUTS = 2000
-TIME_LIMIT_S = 300
+TIME_LIMIT_S = 7200 if EVERY else 300
 DROPPED, PRUNED, ADOPTED = 1, 2, 3
 # where a board may say that its storage lost records, and where it may go on behind a record of another branch
 LOSES = {"lost_files", "damaged_file_system"}
@@ -78,6 +81,11 @@ def on_simulated_flash(program: list[str], script: str, *arguments: str) -> Iter
     )
     assert 0 == done.returncode, done.stdout[-500:] + done.stderr
     return map(str.split, done.stdout.splitlines())
+
+
+def stride(usual: int) -> int:
+    """Every so many operations is cut."""
+    return 1 if EVERY else usual
 
 
 def listed(text: str) -> list[int]:
@@ -183,21 +191,21 @@ def test_every_operation_cut(micropython64: list[str]) -> None:
 
 def test_words_of_32_bits(micropython32: list[str]) -> None:
     """The boards have 32-bit words: a sample of the cuts there, with other sizes of records."""
-    lives = live(micropython32, CUTS, SEED + 1, 40)
+    lives = live(micropython32, CUTS, SEED + 1, stride(40))
     check(lives)
     assert len(lives.cuts) >= 50
 
 
 def test_careless_board_is_found_out(micropython64: list[str]) -> None:
     """The test must see what it is there for: a board that publishes before it has kept a record forks its chain."""
-    found = judged(live(micropython64, CUTS, SEED, 5, "careless"))
+    found = judged(live(micropython64, CUTS, SEED, stride(5), "careless"))
     assert [] != [line for line in found if " is fork" in line]
 
 
 def test_faults_of_flash_and_store(micropython64: list[str]) -> None:
     """Flash that fails once, is full, read-only, or empty, and a head that is gone: the board reports it, lives on
     when it is over, and never signs a seq twice."""
-    lives = live(micropython64, FAULTS, SEED, 13)
+    lives = live(micropython64, FAULTS, SEED, stride(13))
     check(lives)
     singles = {cut.scenario for cut in lives.cuts if cut.operation == 0}
     assert 12 == len(singles)
@@ -207,7 +215,7 @@ def test_faults_of_flash_and_store(micropython64: list[str]) -> None:
 
 def test_lost_files_are_named(micropython64: list[str]) -> None:
     """A board whose files are gone says which records it had signed and cannot show any more: exactly these."""
-    lives = live(micropython64, CUTS, SEED, 50)
+    lives = live(micropython64, CUTS, SEED, stride(50))
     (known,) = [numbers for name, numbers in lives.prepared.items() if name == "lost_files"]
     lost = {lives.records[number].seq for number in known}
     for cut in lives.cuts:

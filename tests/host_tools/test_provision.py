@@ -65,8 +65,8 @@ def test_a_board_with_micropython_becomes_a_device(tally: Tally) -> None:
         assert facts["record"] >= 0
         assert "network Cold Store" in facts["changed"]
         assert "sensor virtual_sensor" in facts["changed"]
-        built = ROOT / "build" / "firmware" / "x64" / "tally" / "agent.mpy"
-        assert built.read_bytes() == (board.folder / "flash" / "tally" / "agent.mpy").read_bytes()
+        built = ROOT / "build" / "firmware" / "x64" / "tally" / "life.mpy"
+        assert built.read_bytes() == (board.folder / "flash" / "tally" / "life.mpy").read_bytes()
         settings = json.loads((board.folder / "flash" / "config.json").read_text())
         assert ("Cold Store", PASSWORD) == (settings["wifi_ssid"], settings["wifi_password"])
         before = (tally.cwd / "fleet.json").read_bytes()
@@ -155,7 +155,7 @@ def test_a_copy_that_broke_off_goes_on(tally: Tally) -> None:
         assert not (tally.cwd / "fleet.json").exists()
         written = len(list(flash.glob("tally/*.mpy")))
         # power is cut in the middle of the next file, and a stranger left a file of his own
-        (flash / "tally" / "keys.mpy").write_bytes(b"half")
+        (flash / "tally" / "hal.mpy").write_bytes(b"half")
         (flash / "tally" / "stranger.py").write_text("print('I am here')\n")
         board.unplug()
         board.plug()
@@ -165,7 +165,7 @@ def test_a_copy_that_broke_off_goes_on(tally: Tally) -> None:
         facts = json.loads(ran.out)
         assert 0 < facts["files_written"] <= 60 - written
         assert not (flash / "tally" / "stranger.py").exists()
-        assert b"half" != (flash / "tally" / "keys.mpy").read_bytes()
+        assert b"half" != (flash / "tally" / "hal.mpy").read_bytes()
 
 
 @pytest.mark.usefixtures("micropython64")

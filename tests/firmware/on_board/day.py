@@ -13,7 +13,6 @@ gc.threshold(1024)  # as main.py
 
 from micropython import const  # noqa: E402 - after the line above, like all else
 from tally import hal, life  # noqa: E402
-from tally.console import Console  # noqa: E402
 
 _EVERY = const(250)
 _LONG_QUEUE = const(40)  # longer, and the gateway is waited for
@@ -21,7 +20,7 @@ _LONG_QUEUE = const(40)  # longer, and the gateway is waited for
 told = -1
 skipped = 0
 real = hal.uptime_ms
-poll = Console.poll
+poll = life.Console.poll
 
 
 def uptime_ms(begin=None):
@@ -46,5 +45,5 @@ def polled(console):
 
 hal.uptime_ms = uptime_ms
 hal.sleep_ms = sleep_ms
-Console.poll = polled
+life.Console.poll = polled
 life.live()
