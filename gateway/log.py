@@ -13,6 +13,7 @@ covers it is signed.
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -148,10 +149,11 @@ class Log(Tiles):
         level = 0
         while size >> (HEIGHT * level):
             full, width = divmod(size >> (HEIGHT * level), WIDTH)
+            there = _lengths(self.folder, level)
             for n in range(full):
-                path = self.folder / tile_path(level, n)
-                if rebuild or _length(path) != FULL_BYTES:
-                    write_whole(path, self.derived(level, n, WIDTH))
+                name = tile_path(level, n)
+                if rebuild or there.get(name) != FULL_BYTES:
+                    write_whole(self.folder / name, self.derived(level, n, WIDTH))
             self._edge.append(split(self.derived(level, full, width)))
             level += 1
         self._stack = self._subtrees(size)
@@ -162,11 +164,13 @@ class Log(Tiles):
     def _restore_bundles(
         self, full: int, rebuild: bool, progress: Callable[[int, int], None]
     ) -> None:
+        there = _lengths(self.folder, "entries")
         for n in range(full):
             progress(n, full)
-            path = self.folder / tile_path("entries", n)
-            if not rebuild and n < full - _BUNDLES_READ and _length(path):
+            name = tile_path("entries", n)
+            if not rebuild and n < full - _BUNDLES_READ and there.get(name):
                 continue
+            path = self.folder / name
             data = bundle(self.entries(n * WIDTH, n * WIDTH + WIDTH))
             if rebuild or _content(path) != data:
                 write_whole(path, data)
@@ -213,11 +217,26 @@ class Log(Tiles):
         return b"".join(edge[:width]) if width <= len(edge) else None
 
 
-def _length(path: Path) -> int:
-    try:
-        return path.stat().st_size
-    except OSError:
-        return 0
+def _lengths(folder: Path, level: int | str) -> dict[str, int]:
+    """Bytes of each full tile or bundle of a level, by its `tile_path`. A start looks at two for every 256
+    leaves: so a folder's names are read at once.
+    """
+    found: dict[str, int] = {}
+    todo = [f"tile/{level}"]
+    while todo:
+        name = todo.pop()
+        try:
+            entries = os.scandir(folder / name)
+        except OSError:
+            continue
+        with entries:
+            for entry in entries:
+                inner = f"{name}/{entry.name}"
+                if entry.is_file():
+                    found[inner] = entry.stat().st_size
+                elif not entry.name.endswith(".p"):
+                    todo.append(inner)
+    return found
 
 
 def _content(path: Path) -> bytes | None:
