@@ -83,13 +83,15 @@ class Console:
         self._pending = bytearray()
         self._noise = ""
 
-    def wake(self) -> None:
+    def wake(self, patience_s: float | None = None) -> None:
         """Wait until the board answers, as it does not while it starts; then throw away what it said so far.
+
+        `patience_s`: seconds, if the start takes longer than is usual.
 
         A port that was just opened may have reset the board, and half a line may stand in its buffer: the empty line
         ends that, and `help` is asked until one answer comes. Late answers to the earlier ones are drained.
         """
-        deadline = time.monotonic() + self.transport.start_s
+        deadline = time.monotonic() + max(self.transport.start_s, patience_s or 0)
         while True:
             self.transport.write(b"\n")
             try:

@@ -273,9 +273,8 @@ def _settings(wish: Wish, console: Console, info: dict[str, Any]) -> list[str]:
         # what is made at a start is in force after the next one; a key in the card is another identity
         at_start = {"sensor", "net", "modem_args"} & wanted.keys()
         if "key" in wanted or (at_start and info.get("state") != "waiting"):
-            console.transport.start_s = max(console.transport.start_s, limits.CARD_START_S)
             console.ask("reset")
-            console.wake()
+            console.wake(limits.CARD_START_S)
     return done
 
 

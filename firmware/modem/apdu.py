@@ -60,15 +60,15 @@ class Applet:
         except (AtError, CardError):
             pass  # it is gone, which is what was wanted
 
-    def ask(self, cla, ins, p1, p2, data=b"", length=None):
-        """The answer's data. length: Le, for a command without data. Raises CardError."""
+    def ask(self, cla, ins, p1, p2, data=b"", length=None, tries=_TRIES):
+        """The answer's data. length: Le, for a command without data. Raises CardError, Silent."""
         cla |= self._channel
         head = bytes((cla, ins, p1, p2))
         if data:
             head += bytes((len(data),)) + data
         elif length is not None:
             head += bytes((length,))
-        return self._finish(*self._exchange(head))
+        return self._finish(*self._exchange(head, tries))
 
     def _has(self, question):
         try:
@@ -86,10 +86,10 @@ class Applet:
         self.more = word == "6310"
         return data
 
-    def _exchange(self, apdu):
+    def _exchange(self, apdu, tries=_TRIES):
         """(data, status word) of one command."""
         digits = hexlify(apdu).decode().upper()
-        for left in range(_TRIES - 1, -1, -1):
+        for left in range(tries - 1, -1, -1):
             try:
                 return self._once(digits)
             except (AtError, ValueError, IndexError):

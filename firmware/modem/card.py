@@ -150,14 +150,14 @@ def _await(config, log):
             if why is None:
                 return CardKey(config)
         except (CardError, AtError, ValueError, IndexError) as error:
-            why = "no key: the SIM card says %s" % (error.args[0] if error.args else "?")
+            why = "the SIM card says %s" % (error.args[0] if error.args else "?")
         except OSError as error:
-            why = "no key: the modem does not answer %s" % error.args[0]
+            why = "the modem does not answer %s" % error.args[0]
         if why != said:
             log(why)
             said = why
         if hal.uptime_s() >= end:
-            raise OSError(why)
+            raise OSError("no key: " + why)  # a reset tries again, later each time
         hal.sleep_ms(500)
 
 

@@ -17,7 +17,7 @@ from tally import hal
 from tally.stream import Trouble
 
 from modem.at import AtError, Silent
-from modem.inside import Inside
+from modem.inside import Inside, plain
 
 _START_MS = const(12000)
 _CONNECT_MS = const(20000)
@@ -70,13 +70,13 @@ class Session(Inside):
         at.command("+CMQTTWILLTOPIC=0,%d" % len(state), data=state.encode())
         at.command("+CMQTTWILLMSG=0,4,1", data=b"lost")
         where = '+CMQTTCONNECT=0,"tcp://%s:%d",%d,1' % (
-            config["broker_host"],
+            plain(config["broker_host"]),
             config["broker_port"],
             config["keepalive_s"],
         )
         for secret in ("broker_user", "broker_password"):
             if config[secret] is not None:
-                where += ',"%s"' % config[secret]
+                where += ',"%s"' % plain(config[secret])
         try:
             code = at.command(where, _CONNECT_MS, ends="+CMQTTCONNECT:")[-1].split(",")[-1]
         except (AtError, Silent) as error:

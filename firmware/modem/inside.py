@@ -9,6 +9,7 @@ Rules
 import errno
 
 from micropython import const
+from tally.stream import Trouble
 
 from modem.at import AtError, Silent
 from modem.cell import the
@@ -79,6 +80,13 @@ class Inside:
         self._alive = True
 
 
+def plain(text):
+    """A text that may stand between quotation marks in a command. Raises Trouble for one that would end them."""
+    if '"' in text or "\r" in text or "\n" in text:
+        raise Trouble("login", "no quotation mark in a login or an address, with this modem")
+    return text
+
+
 def attempt(config, clock, device, hear):
     """tally/connect.py's, for a modem that has a network. Raises Trouble, AtError, Silent."""
     from tally import hal
@@ -106,7 +114,9 @@ def attempt(config, clock, device, hear):
     except (AtError, Silent) as error:
         session.close()
         raise OSError("the modem says %s" % error.args[0]) from None
-    except Exception:
+    except Exception as error:
+        if isinstance(error, Trouble) and error.args[0] in ("login", "certificate"):
+            cell.connected()  # there was a way to the broker: the ladder would not help
         session.close()
         raise
     cell.connected()

@@ -7,6 +7,7 @@ Of the applet's forms only the plain one is used: its own signed and chained pac
 """
 
 from modem import p256
+from modem.at import Silent
 
 AID = b"\xd2\x76\x00\x01\x18\x00\x02\xff\x34\x10\x83\x89\xc0\x02\x8b\x02"
 _ECDSA_SHA256 = b"\xd0\x01\x21"
@@ -24,8 +25,12 @@ class Signit:
         self._entry = entry
 
     def unlock(self, pin):
-        """Show the PIN (ASCII digits). CardError 63Cx: wrong, x tries left."""
-        self._applet.ask(0, 0x20, 0, 0, pin)
+        """Show the PIN (ASCII digits), once: an answer that was garbled may have counted. CardError 63Cx: wrong, x
+        tries left. Raises Silent."""
+        try:
+            self._applet.ask(0, 0x20, 0, 0, pin, None, 1)
+        except Silent:
+            raise Silent("the PIN") from None  # what was sent holds it
 
     def point(self):
         """The public key, 33 bytes. Raises CardError, ValueError."""

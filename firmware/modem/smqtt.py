@@ -14,7 +14,7 @@ from micropython import const
 from tally.stream import Trouble
 
 from modem.at import AtError, Silent
-from modem.inside import Inside
+from modem.inside import Inside, plain
 
 _BEARER_MS = const(10000)
 _CONNECT_MS = const(20000)
@@ -40,7 +40,7 @@ class Session(Inside):
             at.command('+CNACT=1,"%s"' % apn, _BEARER_MS, ends="+APP PDP:")
         self.leave()
         settings = (
-            ("URL", '"%s","%d"' % (config["broker_host"], config["broker_port"])),
+            ("URL", '"%s","%d"' % (plain(config["broker_host"]), config["broker_port"])),
             ("CLIENTID", '"%s"' % device),
             ("KEEPTIME", "%d" % config["keepalive_s"]),
             ("CLEANSS", "1"),
@@ -52,8 +52,9 @@ class Session(Inside):
             at.command('+SMCONF="%s",%s' % (name, value))
         for name, secret in (("USERNAME", "broker_user"), ("PASSWORD", "broker_password")):
             if config[secret] is not None:
+                word = plain(config[secret])
                 try:
-                    at.command('+SMCONF="%s","%s"' % (name, config[secret]))
+                    at.command('+SMCONF="%s","%s"' % (name, word))
                 except (AtError, Silent) as error:
                     raise type(error)('+SMCONF="%s"' % name) from None  # without the secret
         at.command("+SMPUBHEX=1")

@@ -41,7 +41,9 @@ def _do(console, line):
         raise ConsoleError("line", "not UTF-8") from None
     if name not in COMMANDS.split():
         raise ConsoleError("command", "there is no such command")
-    if console.board is None and name not in ("info", "help", "reset"):
+    # wrong settings can be why it did not come up
+    usable = name in ("info", "help", "reset") or (name == "set" and rest.startswith("config "))
+    if console.board is None and not usable:
         raise ConsoleError("fault", console.fault)
     if lock.locked() and name not in lock.OPEN.split():
         raise ConsoleError("locked", "a locked board answers " + lock.OPEN)

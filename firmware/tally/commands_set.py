@@ -4,6 +4,7 @@ from micropython import const
 
 from tally import hal, once, owner
 from tally.commands import ConsoleError, unhex
+from tally.config import Config
 from tally.record import CLOCK_HAND
 
 MAX_CREDENTIAL_BYTES = const(260)
@@ -39,7 +40,8 @@ def set(console, rest):
             raise ConsoleError("time", "Unix seconds of this decade are needed")
         console.agent.clock_event(change)
     elif what == "config":
-        board.config.set(**once("settings", "parse", value))
+        config = Config() if board is None else board.config
+        config.set(**once("settings", "parse", value))
     elif what == "broker" and len(words) in (1, 2):
         board.config.set(broker_host=words[0], broker_port=_number(words[1]) if words[1:] else None)
     elif what == "login" and len(words) == 2:

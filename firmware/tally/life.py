@@ -49,7 +49,8 @@ def live():
         if light is not None:
             light.show("fault" if agent is None else state(agent))
         if again is not None and hal.uptime_ms() > again and not console.busy():
-            print("# reset, because the flash failed")
+            what = "there is no key now" if fault.startswith("no key") else "the flash failed"
+            print("# reset, because %s" % what)
             hal.sleep_ms(50)
             hal.reset()
         hal.sleep_ms(10)

@@ -95,7 +95,7 @@ def test_a_card_from_its_first_board_to_the_next(tmp_path: Path) -> None:
             program = site.start("first", [sys.executable, BOARD, first, "--restart"])
             wait_for("it hangs twice", lambda: said(site, "first").count("hangs") >= HANGS, 120)
             modem.be(hang_after=None)
-            upto = 8
+            upto = int(site.device(device).get("upto") or 0) + 4
             wait_for("the board goes on", lambda: has(site, device, upto), 60)
             program.kill()
         path = proven(site, device, f"0..{upto}", "first.tally")
