@@ -55,7 +55,13 @@ class Spent:
     def __init__(self) -> None:
         self.blocks = 0
         self.ledger_s = 0.0
+        self.ledger_cpu_s = 0.0  # of this process alone
         self.bare_s = 0.0
+
+    def add(self, other: Spent) -> None:
+        """What `other` spent besides."""
+        for name, value in vars(other).items():
+            setattr(self, name, getattr(self, name) + value)
 
     @property
     def ratio(self) -> float:
@@ -89,17 +95,19 @@ class Load:
                 start = time.perf_counter()
                 for signature, signed in pairs:
                     verify(signature, signed)
-                middle = time.perf_counter()
+                middle, cpu = time.perf_counter(), time.process_time()
                 answers = self.node.submit(raws)
                 end = time.perf_counter()
+                spent.ledger_cpu_s += time.process_time() - cpu
                 if any(one.receipt.state is not State.ATTACHED for one in answers):
                     raise AssertionError(answers[0].receipt.detail)
                 spent.bare_s += middle - start
                 spent.ledger_s += end - middle
                 spent.blocks += len(raws)
-            start = time.perf_counter()
+            start, cpu = time.perf_counter(), time.process_time()
             self.node.tick()
             spent.ledger_s += time.perf_counter() - start
+            spent.ledger_cpu_s += time.process_time() - cpu
         return spent
 
     def _batch(self) -> list[bytes]:

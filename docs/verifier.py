@@ -3,7 +3,7 @@
     python docs/verifier.py FILE ISSUER-DID GATEWAY-LINE LEDGER-LINE
 
 To read beside the page. What it does not know it calls undecided: rotated keys, fork parts and
-statements. It leaves the lower time bound (parts 10 and 11) out.
+statements. It leaves out parts 10 and 11 (not before) and 7 (of bridges alone).
 """
 
 from __future__ import annotations

@@ -44,15 +44,13 @@ class BoardRefusedError(UndoneError):
 
 
 class Transport(Protocol):
-    """Bytes to a board and back."""
+    """Bytes to a board and back. `start_s`: seconds that the board may take until it answers for the first time."""
+
+    start_s: float
 
     @property
     def name(self) -> str:
         """For messages: a port, a folder."""
-
-    @property
-    def start_s(self) -> float:
-        """How long the board may take until it answers for the first time (seconds)."""
 
     @property
     def hint(self) -> str:

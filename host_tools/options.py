@@ -29,9 +29,12 @@ __all__ = [
     "NO_LOGIN",
     "POLICY",
     "PORT",
+    "RPC",
+    "STATUS_LISTS",
     "VIRTUAL",
     "VIRTUAL_THERE",
     "broker_address",
+    "nodes",
     "one_board",
     "together",
 ]
@@ -108,6 +111,30 @@ POLICY: Final = click.option(
     type=click.Path(path_type=Path),
     help="Whom to trust; default: policy.toml in the home folder.",
 )
+STATUS_LISTS: Final = click.option(
+    "--status-list",
+    "list_paths",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="A status list of the issuer; may be repeated.",
+)
+RPC: Final = (
+    click.option(
+        "--rpc",
+        "urls",
+        multiple=True,
+        metavar="URL",
+        help="JSON-RPC of a node of another ledger, to look up a bridge's transaction; may be repeated.",
+    ),
+    click.option(
+        "--rpc-file",
+        "url_paths",
+        multiple=True,
+        metavar="FILE",
+        help="File with such a URL, for one that holds a login or a token; may be repeated.",
+    ),
+)
 AS_JSON: Final = click.option("--json", "as_json", is_flag=True, help="Facts as JSON.")
 
 
@@ -133,6 +160,15 @@ def one_board(port: str | None, virtual: Path | None, board: Board | None = None
         return None
     fitting = [board] if board is not None and board.usb else boards.load_all()
     return ports.choose(port or ports.AUTO, fitting)
+
+
+def nodes(urls: tuple[str, ...], paths: tuple[str, ...]) -> tuple[str, ...]:
+    """The nodes that `RPC` names; what asks them is loaded only if there are such."""
+    if not urls and not paths:
+        return ()
+    from tallystick_host import other_ledger
+
+    return other_ledger.nodes(urls, paths)
 
 
 def broker_address(text: str | None) -> tuple[str | None, int | None]:

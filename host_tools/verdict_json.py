@@ -10,7 +10,7 @@ from typing import Final
 from tallystick.policy import Policy
 from tallystick.verdict import Verdict
 from tallystick_host import sentence
-from tallystick_host.words import rfc3339
+from tallystick_host.words import rfc3339, runs
 
 __all__ = ["SCHEMA", "facts"]
 
@@ -55,6 +55,7 @@ def facts(file: str, verdict: Verdict, policy: Policy, name: str = "") -> dict[s
             }
             for gap in verdict.gaps
         ],
+        "bad": [{"first": first, "last": last} for first, last in runs(verdict.bad)],
         "warnings": list(verdict.warnings),
         "notes": list(verdict.notes),
         "not_proven": sentence.not_proven(verdict),

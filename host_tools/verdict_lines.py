@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from tallystick.proof import Proof
 from tallystick.verdict import Verdict
 from tallystick_host import sentence, terminal
-from tallystick_host.words import columns, plural, rfc3339, shown, span
+from tallystick_host.words import columns, plural, rfc3339, runs, shown, span
 
 __all__ = ["lines"]
 
@@ -22,6 +22,9 @@ def lines(file: str, verdict: Verdict, name: str = "", proof: Proof | None = Non
     yield from columns(rows, indent="  ")
     yield from _window(verdict)
     yield from _gaps(verdict)
+    if verdict.bad:
+        where = ", ".join(span(*one) for one in runs(verdict.bad))
+        yield f"  bad: {plural(len(verdict.bad), 'record')}: seq {where}"
     for warning in verdict.warnings:
         yield f"  warning: {shown(warning, _WIDE)}"
     for note in verdict.notes:

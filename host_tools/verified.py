@@ -15,7 +15,7 @@ from tallystick_host import files
 from tallystick_host.errors import UndoneError
 from tallystick_host.words import shown_path
 
-__all__ = ["Verified", "verified"]
+__all__ = ["Verified", "verdict_on", "verified"]
 
 
 @dataclass(frozen=True)
@@ -28,9 +28,9 @@ class Verified:
     verdict: Verdict
 
 
-def verified(path: Path, trusted: Policy) -> Verified:
+def verified(path: Path, trusted: Policy, nodes: tuple[str, ...] = ()) -> Verified:
     """The proof at `path` under a policy; `UndoneError` if there is none that can be read. The age of an anchor is
-    taken by this computer's clock.
+    taken by this computer's clock. `nodes`: URLs of nodes of other ledgers, which may be asked.
     """
     name = shown_path(path)
     data = files.read(path, limits.PROOF_BYTES)
@@ -43,4 +43,16 @@ def verified(path: Path, trusted: Policy) -> Verified:
             code="proof.format",
             hint="tally inspect says what a file is",
         ) from error
-    return Verified(name, data, parsed, verify.verify(parsed, trusted, now=int(time.time())))
+    return Verified(name, data, parsed, verdict_on(parsed, trusted, nodes))
+
+
+def verdict_on(parsed: Proof, trusted: Policy, nodes: tuple[str, ...] = ()) -> Verdict:
+    """The verdict by this computer's clock; `nodes` are asked for a transaction if the policy wants one."""
+    now = int(time.time())
+    if not nodes:
+        return verify.verify(parsed, trusted, now=now)
+    from tallystick_host import other_ledger
+
+    seen, trouble = other_ledger.looked_up(nodes, trusted, parsed)
+    verdict = verify.verify(parsed, trusted, now=now, seen=seen)
+    return verdict.replace(warnings=(*verdict.warnings, *trouble)) if trouble else verdict

@@ -69,4 +69,6 @@ def quick(args: Sequence[str]) -> Options | None:
             return None
         else:
             paths.append(one)
-    return Options(tuple(paths), **found) if paths else None
+    # what does not go together is said by the whole command line
+    apart = found.get("quiet") and (found.get("verbose") or found.get("as_json"))
+    return Options(tuple(paths), **found) if paths and not apart else None

@@ -7,12 +7,22 @@ from __future__ import annotations
 
 import os
 import time as clock
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from tallystick.record import CLOCK_UNSET_BELOW
 from tallystick_host import limits
 
-__all__ = ["columns", "plural", "rfc3339", "rfc3339_ms", "scaled", "shown", "shown_path", "span"]
+__all__ = [
+    "columns",
+    "plural",
+    "rfc3339",
+    "runs",
+    "rfc3339_ms",
+    "scaled",
+    "shown",
+    "shown_path",
+    "span",
+]
 
 _LAST_MS = 253_402_300_799_999  # the end of the year 9999, where RFC 3339 ends
 
@@ -57,6 +67,17 @@ def shown_path(path: str | os.PathLike[str]) -> str:
 def plural(count: int, noun: str) -> str:
     """1 reading, 2 readings."""
     return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
+def runs(seqs: Iterable[int]) -> list[tuple[int, int]]:
+    """Ascending numbers as ranges (first, last): 2, 3, 5 are (2, 3), (5, 5)."""
+    found: list[tuple[int, int]] = []
+    for seq in seqs:
+        if found and found[-1][1] == seq - 1:
+            found[-1] = found[-1][0], seq
+        else:
+            found.append((seq, seq))
+    return found
 
 
 def span(first: int, last: int) -> str:

@@ -92,6 +92,7 @@ class Verdict(Value):
     """All checks of one proof, and what they establish.
 
     `not_before`, `not_after`: Unix seconds by the ledger's clock, None where nothing proves one.
+    `bad`: seqs of the records that a check found wrong, each of them, ascending.
     `device` is the DID that the credential names. `first`, `last`: seqs of the proven records.
     `readings`: how many readings they hold; `claimed`: when, by the board's own clock, the first and the last was
     taken. `gaps`: what is missing between them. `operator`: who runs the ledger, by the policy. `warnings` ask for a
@@ -114,6 +115,7 @@ class Verdict(Value):
     gaps: tuple[Gap, ...] = ()
     claimed: tuple[int, int] | None = None
     operator: str = ""
+    bad: tuple[int, ...] = ()
 
     @property
     def status(self) -> Status:

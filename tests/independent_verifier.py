@@ -1,10 +1,12 @@
 """A second verifier of proof files, written from docs/format.md alone; it shares no code with ours.
 
-    python independent_verifier.py FILE ISSUER-DID,... GATEWAY-LINE,... LEDGER-LINE,...
+    python independent_verifier.py FILE ISSUER-DID,... GATEWAY-LINE,... LEDGER-LINE,... [BRIDGE,...]
 
 `judge` is section 12, step by step. It is narrower than the page: it does not judge statements
 (with any, `device.status` is undecided), and of each object it checks the form of what a verdict
-hangs on.
+hangs on. A bridge is a ledger's line, an equals sign and the account that pays; no node of the
+other ledger is asked, so that at best its `ledger.transaction` is skipped, which leaves the verdict
+undecided.
 """
 
 from __future__ import annotations
@@ -160,6 +162,132 @@ def together(at: dict[int, bytes], start: int, end: int, left: list[bytes]) -> b
     return sha256(b"\1" + below + above).digest()
 
 
+def grown(size: int, root: bytes, later: int, top: bytes, path: list[bytes]) -> bool:
+    if size == later:  # sections 7 and 8.1: RFC 9162, 2.1.4.2
+        return not path and root == top
+    if not (0 < size < later and path):
+        return False
+    old, new = size - 1, later - 1
+    while old & 1:
+        old, new = old >> 1, new >> 1
+    first, *rest = path if old else [root, *path]
+    left = right = first
+    for other in rest:
+        if not new:
+            return False
+        if old & 1 or old == new:
+            left, right = (sha256(b"\1" + other + node).digest() for node in (left, right))
+            while old and not old & 1:
+                old, new = old >> 1, new >> 1
+        else:
+            right = sha256(b"\1" + right + other).digest()
+        old, new = old >> 1, new >> 1
+    return not new and (left, right) == (root, top)
+
+
+def keccak256(data: bytes) -> bytes:  # section 8.1; FIPS 202 with the padding of before it
+    rate, full, state, lfsr = 136, 2**64 - 1, [0] * 25, 1
+    padded = bytearray(data + bytes(rate - len(data) % rate))
+    padded[len(data)] ^= 1
+    padded[-1] ^= 0x80
+
+    def turned(lane: int, by: int) -> int:
+        return (lane << by | lane >> 64 - by) & full
+
+    for start in range(0, len(padded), rate):
+        for i in range(rate // 8):
+            lane = padded[start + 8 * i : start + 8 * i + 8]
+            state[i] ^= int.from_bytes(lane, "little")
+        lfsr = 1
+        for _ in range(24):
+            c = [
+                state[x] ^ state[x + 5] ^ state[x + 10] ^ state[x + 15] ^ state[x + 20]
+                for x in range(5)
+            ]
+            state = [
+                lane ^ c[(i + 4) % 5] ^ turned(c[(i + 1) % 5], 1) for i, lane in enumerate(state)
+            ]
+            x, y, moved = 1, 0, state[1]
+            for t in range(24):
+                x, y = y, (2 * x + 3 * y) % 5
+                moved, state[x + 5 * y] = (
+                    state[x + 5 * y],
+                    turned(moved, (t + 1) * (t + 2) // 2 % 64),
+                )
+            rows = [state[i : i + 5] for i in range(0, 25, 5)]
+            state = [r[x] ^ ~r[(x + 1) % 5] & r[(x + 2) % 5] for r in rows for x in range(5)]
+            for j in range(7):
+                lfsr = lfsr << 1 ^ (lfsr >> 7) * 0x171
+                state[0] ^= (lfsr >> 1 & 1) << 2**j - 1
+    return b"".join(lane.to_bytes(8, "little") for lane in state[:4])
+
+
+def rlp(items: list[bytes]) -> bytes:  # section 8.1: one flat list, in its one form
+    def head(length: int, base: int) -> bytes:
+        digits = length.to_bytes((length.bit_length() + 7) // 8, "big")
+        return bytes([base + length] if length < 56 else [base + 55 + len(digits), *digits])
+
+    alone = [one if len(one) == 1 and one[0] < 128 else head(len(one), 128) + one for one in items]
+    return head(sum(map(len, alone)), 192) + b"".join(alone)
+
+
+def unrlp(raw: bytes) -> list[bytes]:
+    at = 1 if raw[0] < 248 else raw[0] - 246
+    items = []
+    while at < len(raw):
+        first = raw[at]
+        more = first - 183 if 184 <= first < 192 else 0
+        length = int.from_bytes(raw[at + 1 : at + 1 + more], "big") if more else max(first - 128, 0)
+        begin = at + (first >= 128) + more
+        at = begin + (length if first >= 128 else 1)
+        items.append(raw[begin:at])
+    must(rlp(items) == raw)
+    return items
+
+
+class Transaction:  # section 8.1
+    def __init__(self, value: list[Any]) -> None:
+        raw, self.key, self.later = value
+        must(len(raw) <= 512 and len(self.key) == 33 and self.key[0] in (2, 3))
+        *fields, v, r, s = unrlp(raw)
+        must(len(fields) == 6 and len(fields[3]) == 20)
+        numbers = [fields[i] for i in (0, 1, 2, 4)] + [v, r, s]
+        must(all(len(one) <= 32 and one[:1] != b"\0" for one in numbers))
+        self.data = fields[5]
+        number, self.r, self.s = (int.from_bytes(one, "big") for one in (v, r, s))
+        self.chain = (number - 35) // 2
+        must(0 < self.chain < 2**53)
+        chain = self.chain.to_bytes((self.chain.bit_length() + 7) // 8, "big")
+        self.digest = keccak256(rlp([*fields, chain, b"", b""]))
+        if self.later is not None:
+            size, root, path = self.later
+            must(size > 0 and len(root) == 32 and len(path) <= 126 and {*map(len, path)} <= {32})
+
+    def account(self) -> str:
+        point = ec.EllipticCurvePublicKey.from_encoded_point(ec.SECP256K1(), self.key)
+        numbers = point.public_numbers()
+        whole = numbers.x.to_bytes(32, "big") + numbers.y.to_bytes(32, "big")
+        return f"eip155:{self.chain}:0x{keccak256(whole)[12:].hex()}"
+
+    def carries(self, note: bytes, milestone: Milestone) -> bool:
+        order = 0xFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFEBAAEDCE6AF48A03BBFD25E8CD0364141
+        if not (0 < self.r < order and 0 < self.s <= order // 2):
+            return False
+        try:
+            public = ec.EllipticCurvePublicKey.from_encoded_point(ec.SECP256K1(), self.key)
+            way = ec.ECDSA(utils.Prehashed(SHA256()))  # any digest of 32 bytes
+            public.verify(utils.encode_dss_signature(self.r, self.s), self.digest, way)
+        except (InvalidSignature, ValueError):
+            return False
+        if self.later is not None:
+            size, root, path = self.later
+            if not grown(milestone.size, milestone.root, size, root, path):
+                return False
+            origin = f"tallystick-ledger/{milestone.ledger.hex()}"
+            note = f"{origin}\n{size}\n{b64encode(root).decode()}\n".encode()
+        return self.data == b"TLY1" + sha256(note).digest()
+
+
 def read_note(raw: bytes) -> tuple[str, int, bytes, bytes, list[tuple[str, bytes]]]:  # section 7
     text, tail = raw.decode().rsplit("\n\n", 1)
     origin, size, root = text.split("\n")
@@ -169,11 +297,15 @@ def read_note(raw: bytes) -> tuple[str, int, bytes, bytes, list[tuple[str, bytes
     return origin, int(size), b64decode(root), f"{text}\n".encode(), lines
 
 
-def judge(data: bytes, issuers: list[str], gateways: Keys, ledgers: Keys) -> Checks:
+def judge(
+    data: bytes, issuers: list[str], gateways: Keys, ledgers: Keys, bridges: dict[str, str]
+) -> Checks:
     # 1. proof.format
     magic, version, parts = decode(data)
-    of = {n: [raw for kind, raw in parts if kind == n] for n in range(1, 15) if n != 7}
+    of = {n: [raw for kind, raw in parts if kind == n] for n in range(1, 15)}
     must(magic == "tally" and version == 1 and all(len(of[n]) < 2 for n in (8, 11, 13, 14)))
+    must(len(of[7]) <= len(of[6]))
+    sent = [Transaction(decode(raw)) for raw in of[7]]
     must([kind for kind, _ in parts] == [n for n in of for _ in of[n]])  # known, ascending
     must(of[1] and len(of[4]) in (0, len(of[1])) and len(of[5] + of[6]) == 1)
     records, opens, turns, links = ([Signed(raw, RECORD) for raw in of[n]] for n in (1, 2, 3, 10))
@@ -184,9 +316,9 @@ def judge(data: bytes, issuers: list[str], gateways: Keys, ledgers: Keys) -> Che
     everything = walk + opens + turns + [r for pair in forks for r in pair]
     inclusions = [decode(raw) for raw in of[4]]
     shared = [decode(raw) for raw in of[14]]
-    for indices, hashes in shared:
+    for indices, roots in shared:
         must(not of[4] and len(indices) == len(set(indices)) == len(of[1]))
-        must(all(type(i) is int and i >= 0 for i in indices) and all(len(h) == 32 for h in hashes))
+        must(all(type(i) is int and i >= 0 for i in indices) and all(len(h) == 32 for h in roots))
     must(not of[13] or (of[6] and len(decode(of[13][0])) == 2))
     raw, position, path, by = decode(of[6][0]) if of[6] else (None, 0, [], None)
     block, milestone = (Signed(raw, BLOCK), Milestone(by)) if by else (None, None)
@@ -253,8 +385,8 @@ def judge(data: bytes, issuers: list[str], gateways: Keys, ledgers: Keys) -> Che
     # 7. log.inclusion
     leaves = zip([r.raw for r in records], inclusions, strict=False)
     logged = [included(raw, index, way, size, root) for raw, (index, way) in leaves]
-    for indices, hashes in shared:
-        at, left = dict(zip(indices, (r.raw for r in records), strict=True)), list(hashes)
+    for indices, roots in shared:
+        at, left = dict(zip(indices, (r.raw for r in records), strict=True)), list(roots)
         logged = [max(indices) < size and together(at, 0, size, left) == root and not left]
     out["log.inclusion"] = outcome(failed=not all(logged), undecided=not logged)
     # 8. checkpoint.signature
@@ -270,6 +402,12 @@ def judge(data: bytes, issuers: list[str], gateways: Keys, ledgers: Keys) -> Che
         there = included(block.id, position, path, milestone.size, milestone.root)
         out["ledger.inclusion"] = outcome(failed=early or not there)
         out["ledger.milestone"] = milestone.judged(ledgers)
+    asked = bridges.get(f"tallystick-ledger/{milestone.ledger.hex()}") if milestone else None
+    if asked and milestone:
+        false = [one for one in sent if not one.carries(text, milestone)]
+        strange = not false and [one for one in sent if one.account() != asked]
+        # skipped without a node of the other ledger, and then the verdict is undecided
+        out["ledger.transaction"] = outcome(failed=false, untrusted=strange, undecided=True)
     # 10. device.status
     out["device.status"] = outcome(undecided=of[9])
     # 11. time.window
@@ -280,7 +418,7 @@ def judge(data: bytes, issuers: list[str], gateways: Keys, ledgers: Keys) -> Che
         apart = milestone and milestone.ledger != before.ledger
         useless = not whole or names != [[before.ledger, before.id]] or apart
         says = before.judged(ledgers)
-        late = milestone and anchored == {"ok"} and before.time > milestone.time
+        late = milestone and not asked and anchored == {"ok"} and before.time > milestone.time
         fails = says == "failed" or (says == "ok" and late)
         out["time.window"] = outcome(undecided=useless, failed=fails, untrusted=says != "ok")
     return out
@@ -291,9 +429,21 @@ def verifier_keys(lines: list[str]) -> Keys:  # section 7
     return {name: b64decode(raw)[1:] for name, _, raw in parts}
 
 
-def verify(data: bytes, issuers: list[str], gateways: list[str], ledgers: list[str]) -> Checks:
+def verify(
+    data: bytes,
+    issuers: list[str],
+    gateways: list[str],
+    ledgers: list[str],
+    bridges: list[str] | None = None,
+) -> Checks:
+    lines, accounts = [], {}
+    for one in bridges or []:
+        line, _, account = one.rpartition("=")
+        lines.append(line)
+        accounts[line.split("+")[0]] = account
+    keys = verifier_keys([*ledgers, *lines])
     try:
-        return judge(data, issuers, verifier_keys(gateways), verifier_keys(ledgers))
+        return judge(data, issuers, verifier_keys(gateways), keys, accounts)
     except MALFORMED:
         return {"proof.format": "undecided"}
 
@@ -305,6 +455,5 @@ def verdict(checks: Checks) -> str:
 
 if __name__ == "__main__":
     with open(sys.argv[1], "rb") as file:
-        issuers, gateways, ledgers = (argument.split(",") for argument in sys.argv[2:5])
-        checks = verify(file.read(), issuers, gateways, ledgers)
+        checks = verify(file.read(), *(argument.split(",") for argument in sys.argv[2:6]))
     print(json.dumps({"verdict": verdict(checks), "checks": checks}))

@@ -17,6 +17,7 @@ from tools.parts import (
     mosquitto,
     part,
     promtool,
+    tlog_client,
     witness,
 )
 
@@ -33,6 +34,7 @@ __all__ = [
     "micropython64",
     "micropython_lib",
     "mosquitto",
+    "tlog_client",
     "witness",
     "promtool",
     "part",

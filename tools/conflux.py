@@ -2,8 +2,9 @@
 
 conflux-rust in its development mode: blocks at a fixed interval instead of work, the same genesis for
 all peers, which gives each of `FUNDED` 10,000 CFX in eSpace. It is a real Tree-Graph with real
-consensus between the peers; no staking validator runs, so nothing is ever `finalized`. Its ports listen
-on all interfaces (the node has no setting for it): keep a firewall before it.
+consensus between the peers; no staking validator runs, so nothing is ever `finalized`. Core's RPC,
+which can stop it and mine, listens on loopback; eSpace's and the peers' ports listen on all interfaces, because the
+node has no setting for them: keep a firewall before them.
 
     with Network(Path("state"), peers=2) as network:
         network[0].url                  # JSON-RPC of eSpace
@@ -63,10 +64,10 @@ public_address = "127.0.0.1"
 {bootnodes}session_ip_limits = "0,0,0,0"
 enable_discovery = false
 min_phase_change_normal_peer_count = {needed}
-jsonrpc_http_port = {core}
+jsonrpc_local_http_port = {core}
 jsonrpc_http_eth_port = {eth}
 public_rpc_apis = "all"
-public_evm_rpc_apis = "evm,ethdebug"
+public_evm_rpc_apis = "evm"
 dev_pos_private_key_encryption_password = "123456"
 pos_config_path = "{pos}/pos_config.yaml"
 pos_initial_nodes_path = "{pos}/initial_nodes.json"

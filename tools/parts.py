@@ -81,6 +81,11 @@ def cwt_python() -> Path:
     return part("cwt-venv/bin/python")
 
 
+def tlog_client() -> list[str]:
+    """Argument list that starts `aics-tlog`, a C2SP client of logs (tlog-tiles, tlog-checkpoint) that others wrote."""
+    return [str(part("witness-venv/bin/python")), "-m", "aics_tlog"]
+
+
 def witness() -> list[str]:
     """Argument list that starts `aics-witness`, a C2SP witness (tlog-witness) that others wrote."""
     return [str(part("witness-venv/bin/python")), "-m", "aics_witness"]

@@ -12,7 +12,7 @@ from tallystick import did, timestamp
 from tallystick.credential import INSPECTOR, KIND
 from tallystick.errors import TallystickError
 from tallystick.verdict import Check, Outcome, Verdict
-from tallystick_host import credential_file, files, issuer, policy_file, terminal
+from tallystick_host import credential_file, files, issuer, options, policy_file, terminal
 from tallystick_host.commands import credential_status
 from tallystick_host.enrolment import Enrolment
 from tallystick_host.errors import UndoneError, UseError
@@ -30,12 +30,6 @@ _ENROLMENT = click.option(
     "enrolment_path",
     type=click.Path(path_type=Path),
     help="To find a DEVICE by its name or id.",
-)
-_POLICY = click.option(
-    "--policy",
-    "policy_path",
-    type=click.Path(path_type=Path),
-    help="Whom to trust; default: policy.toml in the home folder.",
 )
 
 
@@ -185,15 +179,8 @@ def show(path: Path, as_json: bool) -> None:
 
 @command.command("verify")
 @click.argument("path", metavar="FILE", type=click.Path(path_type=Path))
-@_POLICY
-@click.option(
-    "--status-list",
-    "list_paths",
-    multiple=True,
-    type=click.Path(path_type=Path),
-    metavar="FILE",
-    help="A status list of the issuer; may be repeated.",
-)
+@options.POLICY
+@options.STATUS_LISTS
 @click.option(
     "--did-document",
     "document_paths",

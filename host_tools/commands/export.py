@@ -14,7 +14,7 @@ from tallystick.body import Open, Readings
 from tallystick.policy import Policy
 from tallystick.proof import Proof
 from tallystick.verdict import Outcome, Status, Verdict
-from tallystick_host import files, issuer, issuing, policy_file, source, tables, terminal
+from tallystick_host import files, issuer, issuing, options, policy_file, source, tables, terminal
 from tallystick_host.errors import UndoneError, UseError
 from tallystick_host.home import Home
 from tallystick_host.places import place
@@ -52,12 +52,8 @@ _TEXTS: Final = ("csv", "senml", "tlog-proof", "tlog-policy", "vc")
     type=click.Path(path_type=Path),
     help="The gateway's data folder: it signs cose-receipt and scitt-statement.",
 )
-@click.option(
-    "--policy",
-    "policy_path",
-    type=click.Path(path_type=Path),
-    help="Whom to trust; default: policy.toml in the home folder.",
-)
+@options.POLICY
+@options.together(*options.RPC)
 @click.option(
     "--unverified", is_flag=True, help="Write the values of a proof that is not VERIFIED as well."
 )
@@ -73,6 +69,8 @@ def command(
     seq: int | None,
     folder: Path | None,
     policy_path: Path | None,
+    urls: tuple[str, ...],
+    url_paths: tuple[str, ...],
     unverified: bool,
     output: Path | None,
     force: bool,
@@ -106,7 +104,7 @@ def command(
     if not to_stdout and target.exists() and not force:
         raise UseError(f"{shown_path(target)!r} exists already", hint="--force replaces it")
     trusted = policy_file.read(policy_path or home.policy_path)
-    found = verified(path, trusted)
+    found = verified(path, trusted, options.nodes(urls, url_paths))
     if form in _VALUES:
         _may_have(found.verdict, unverified, form)
     if form == "vc":

@@ -8,7 +8,7 @@ from pathlib import Path
 import rich_click as click
 
 from tallystick.verdict import Verdict
-from tallystick_host import files, limits, policy_file, terminal
+from tallystick_host import files, limits, options, policy_file, terminal
 from tallystick_host.enrolment import Enrolment
 from tallystick_host.errors import UndoneError, UseError
 from tallystick_host.home import Home
@@ -26,12 +26,8 @@ __all__ = ["command"]
     type=click.Path(path_type=Path),
     help="Default: the name of FILE with .html behind it.",
 )
-@click.option(
-    "--policy",
-    "policy_path",
-    type=click.Path(path_type=Path),
-    help="Whom to trust; default: policy.toml in the home folder.",
-)
+@options.POLICY
+@options.together(*options.RPC)
 @click.option(
     "--enrolment",
     "enrolment_path",
@@ -45,13 +41,15 @@ def command(
     path: Path,
     output: Path | None,
     policy_path: Path | None,
+    urls: tuple[str, ...],
+    url_paths: tuple[str, ...],
     enrolment_path: Path | None,
     force: bool,
 ) -> int:
     """Verify FILE and write one HTML file that shows why.
 
     It needs nothing but itself, prints on two pages, and carries the proof: tally verify and verify.html check a report
-    as they check a proof. The exit status is that of the verdict.
+    as they check a proof. The exit status is that of the verdict. A bridge's transaction is looked up only with --rpc.
 
     \b
     tally report cold-room-41.tally -o cold-room-41.html
@@ -65,7 +63,7 @@ def command(
     target = output or path.with_suffix(".html")
     if target.exists() and not force:
         raise UseError(f"{shown_path(target)!r} exists already", hint="--force replaces it")
-    found = verified(path, trusted)
+    found = verified(path, trusted, options.nodes(urls, url_paths))
     if len(found.data) > limits.REPORT_PROOF_BYTES:
         raise UndoneError(
             f"{found.name!r} has {len(found.data)} bytes, a report carries at most "

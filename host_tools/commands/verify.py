@@ -6,7 +6,7 @@ from typing import Any
 
 import rich_click as click
 
-from tallystick_host import terminal, verifying
+from tallystick_host import options, terminal, verifying
 from tallystick_host.errors import UseError
 from tallystick_host.home import Home
 from tallystick_host.verify_options import Options
@@ -18,21 +18,9 @@ _PATH = click.Path(path_type=str)
 
 @click.command("verify")
 @click.argument("paths", metavar="FILE...", nargs=-1, type=_PATH)
-@click.option(
-    "--policy",
-    "policy_path",
-    type=_PATH,
-    help="Whom to trust; default: policy.toml in the home folder.",
-)
+@options.POLICY
 @click.option("--enrolment", "enrolment_path", type=_PATH, help="To call boards by their names.")
-@click.option(
-    "--status-list",
-    "list_paths",
-    multiple=True,
-    type=_PATH,
-    metavar="FILE",
-    help="A status list of the issuer; may be repeated.",
-)
+@options.STATUS_LISTS
 @click.option(
     "--head",
     "head_paths",
@@ -41,21 +29,7 @@ _PATH = click.Path(path_type=str)
     metavar="FILE",
     help="An acknowledgement or a proof that names a later record: is the end cut off? May be repeated.",
 )
-@click.option(
-    "--rpc",
-    "urls",
-    multiple=True,
-    metavar="URL",
-    help="Look anchors behind a bridge up at this node of the other ledger; may be repeated.",
-)
-@click.option(
-    "--rpc-file",
-    "url_paths",
-    multiple=True,
-    type=_PATH,
-    metavar="FILE",
-    help="A file with that URL, for one that holds a login or a token.",
-)
+@options.together(*options.RPC)
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a file, one a line.")
 @click.option("-q", "--quiet", is_flag=True, help="Nothing but the exit status.")
 @click.option("-v", "--verbose", is_flag=True, help="Every hash step, to repeat it by hand.")

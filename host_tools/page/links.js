@@ -27,6 +27,7 @@ export async function checkChain(v, firstKey) {
       if (found.result === "admitted") admitted.push(one);
       if (found.result === "disowned") disowned.push(`seq ${one.seq}`);
     });
+    if (wrong) v.bad.add(one.seq);
     if (wrong) refused.push(`seq ${one.seq}: ${wrong.detail}`);
   }
   if (refused.length) v.add("chain.link", "failed", some(refused));

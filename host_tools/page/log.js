@@ -29,6 +29,7 @@ export async function checkInclusion(v) {
     });
   const step = (done, all) => v.progress("log", done, all);
   const found = await inBatches(places, check, step);
+  for (const [i, wrong] of found.entries()) if (wrong) v.bad.add(p.records[i].seq);
   const bad = found.flatMap((wrong, i) => (wrong ? [`seq ${p.records[i].seq}: ${wrong.detail}`] : []));
   if (bad.length) v.add(code, "failed", some(bad));
   else v.add(code, "ok", `in a log of ${checkpoint.size}`);

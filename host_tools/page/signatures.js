@@ -18,6 +18,7 @@ export async function checkSignatures(v) {
   const step = (done, all) => v.progress("signatures", done, all);
   const found = await inBatches(everything, check, step);
   for (const [i, one] of everything.entries()) {
+    if (found[i]) v.bad.add(one.seq);
     if (found[i] === undefined) unknown.push(`seq ${one.seq}: key ${one.kid} is not the device's`);
     else if (found[i]) bad.push(`seq ${one.seq}: ${found[i].detail}`);
     else v.good.add(hex(one.raw));
@@ -44,6 +45,7 @@ export function checkOpens(v) {
     const opened = opens.get(body.boot);
     if (!opened) missing.push(`seq ${seq}: open ${body.boot} is not in the file`);
     else if (opened.body.channels.length !== body.columns.length) {
+      v.bad.add(seq);
       wrong.push(`seq ${seq}: columns do not fit open ${body.boot}`);
     }
   }

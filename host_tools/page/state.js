@@ -32,6 +32,7 @@ export class Verification {
     this.forked = []; // forks among links and records
     this.periods = [];
     this.keys = new Map(); // kid to key
+    this.bad = new Set(); // seqs of the records that a check found wrong
     this.good = new Set(); // bytes (hex) of the records whose signature verified
   }
 
@@ -88,6 +89,7 @@ export class Verification {
       notAfter: p.anchor && this.anchored() ? p.anchor.milestone.time : null,
       gateway: p.checkpoint.origin,
       ledger: p.anchor ? p.anchor.milestone.ledger : null,
+      bad: [...this.bad].sort((a, b) => a - b),
     };
   }
 }

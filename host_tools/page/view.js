@@ -2,7 +2,7 @@
 
 import CHECKS from "./checks.json" with { type: "json" };
 import { readingTables } from "./rows.js";
-import { capital, moment, notProven, sentenceOf } from "./words.js";
+import { capital, moment, notProven, runsOf, sentenceOf } from "./words.js";
 
 const ROWS = 500;
 
@@ -22,6 +22,7 @@ export function verdictCard(file, verdict, digest) {
     el("p", { class: "sentence" }, capital(sentenceOf(verdict))),
     ...boundsOf(verdict),
     checksTable(verdict),
+    ...list("Bad records", verdict.bad?.length ? [runsOf(verdict.bad)] : []),
     ...list("Warnings", verdict.warnings),
     ...list("What this does not prove", notProven(verdict)),
     ...list("Notes", verdict.notes),

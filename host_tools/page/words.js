@@ -34,6 +34,16 @@ export function plural(count, noun) {
   return count === 1 ? `1 ${noun}` : `${count} ${noun}s`;
 }
 
+// Ascending numbers as ranges: 2, 3, 5 are "seq 2..3, 5".
+export function runsOf(seqs) {
+  const runs = [];
+  for (const seq of seqs) {
+    if (runs.length && runs.at(-1)[1] === seq - 1) runs.at(-1)[1] = seq;
+    else runs.push([seq, seq]);
+  }
+  return `seq ${runs.map(([first, last]) => (first === last ? first : `${first}..${last}`)).join(", ")}`;
+}
+
 export function deviceName(verdict) {
   const key = verdict.proof?.credential?.deviceKey;
   return key ? `board ${key.name}` : "an unknown board";

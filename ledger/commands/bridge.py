@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 
 import click
@@ -18,6 +19,7 @@ from tallystick_ledger.commands.options import (
     BROKER,
     CA_FILE,
     DIR,
+    HTTP,
     PASSWORD_FILE,
     USER,
     login,
@@ -102,6 +104,7 @@ def allow(folder: Path, line: str) -> None:
 @command.command("evm")
 @DIR
 @BROKER
+@HTTP
 @click.option("--rpc", metavar="URL", help="JSON-RPC of a node of the other ledger.")
 @click.option(
     "--rpc-file",
@@ -157,6 +160,7 @@ def evm(
     ctx: click.Context,
     folder: Path,
     broker: tuple[str, int],
+    http: tuple[str, int] | None,
     rpc: str | None,
     rpc_file: Path | None,
     budget: str,
@@ -180,8 +184,10 @@ def evm(
     from tallystick_ledger.bridge.folder import BridgeFolder
     from tallystick_ledger.bridge.node import BridgeNode
     from tallystick_ledger.bridge.outbox import Outbox
+    from tallystick_ledger.bridge.pages import BridgePages
     from tallystick_ledger.bridge.poster import Poster, Terms
     from tallystick_ledger.bridge.watch import Watch, followed
+    from tallystick_ledger.http import Server, application
     from tallystick_ledger.loop import Loop
     from tallystick_ledger.mqtt import Link
 
@@ -224,6 +230,11 @@ def evm(
         )
         node = chain.Node(endpoint)
         poster = Poster(place.database, payer, node, terms, stop, watch.newest)
+        if http is not None:
+            make = partial(BridgePages, place=place, readings_per_record=readings_per_record)
+            app = application(place.ledger, lambda: link.connected, make)
+            server = stack.enter_context(Server(app, *http))
+            log.info("http", host=http[0], port=server.port)
         stack.enter_context(link)
         log.info(
             "started",

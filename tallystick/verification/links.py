@@ -39,6 +39,7 @@ def links(v: Verification, first_key: PublicKey) -> None:
         try:
             found.append((one, state.admit(one, verified=True)))
         except TallystickError as error:
+            v.bad.add(one.seq)
             refused.append(f"seq {one.seq}: {error.detail}")
     forked = [f"seq {r.seq}: {f.detail}" for r, f in found if f.result is Result.FORK]
     disowned = [f"seq {r.seq}" for r, f in found if f.result is Result.DISOWNED]

@@ -31,6 +31,7 @@ def inclusion(v: Verification) -> None:
         try:
             merkle.verify_inclusion(leaf, place.index, checkpoint.size, place.path, checkpoint.root)
         except TallystickError as error:
+            v.bad.add(one.seq)
             bad.append(f"seq {one.seq}: {error.detail}")
     if bad:
         v.add(code, Outcome.FAILED, some(bad))

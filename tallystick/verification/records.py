@@ -44,6 +44,7 @@ def signatures(v: Verification, check: SignatureCheck) -> None:
     reasons = check([(key, one.signed) for one, key in known])
     for (one, _), reason in zip(known, reasons, strict=True):
         if reason:
+            v.bad.add(one.seq)
             bad.append(f"seq {one.seq}: {reason}")
         else:
             v.good.add(one.raw)
@@ -70,6 +71,7 @@ def opens(v: Verification) -> None:
         if opened is None or not isinstance(opened.body, Open):
             missing.append(f"seq {seq}: open {body.boot} is not in the file")
         elif len(opened.body.channels) != len(body.columns):
+            v.bad.add(seq)
             wrong.append(f"seq {seq}: columns do not fit open {body.boot}")
     code = "record.open"
     if wrong:

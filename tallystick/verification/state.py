@@ -38,6 +38,7 @@ class Verification:
         self.periods: list[KeyPeriod] = []
         self.keys: dict[bytes, PublicKey] = {}
         self.good: set[bytes] = set()  # bytes of the records whose signature verified
+        self.bad: set[int] = set()  # seqs of the records that a check found wrong
         self.bridged: Finding | None = (
             None  # on another ledger, if the policy wants the anchor there
         )
@@ -99,6 +100,7 @@ class Verification:
             gaps=self.gaps,
             claimed=self._claimed(),
             operator=self._operator(),
+            bad=tuple(sorted(self.bad)),
         )
 
     def _claimed(self) -> tuple[int, int] | None:

@@ -166,7 +166,7 @@ def test_check_explains_each_line(tally: Tally) -> None:
     found = [line.partition(f"{policy}:")[2].partition(":")[0] for line in ran.out.splitlines()]
     assert ["2", "5", "6", "8", "9", "10", "11"] == [line for line in found if line]
     assert "  | [[issuer]]\n" in ran.out
-    assert "  hint: one of [" in ran.out
+    assert "  hint: one of bridges gateways issuers " in ran.out
     assert "error: 7 mistakes in " in ran.err
     facts = json.loads(tally("policy", "check", "--json", "--policy", policy).out)
     assert (False, 7) == (facts["usable"], len(facts["problems"]))

@@ -80,7 +80,8 @@ def test_verified_as_json(tally: Tally, world: World, policy: Path) -> None:
     assert [
         *("schema", "file", "status", "exit", "sentence", "device", "name", "checks"),
         *("not_before", "not_after", "claimed_first", "claimed_last", "issuer", "gateway"),
-        *("ledger", "ledger_operator", "first", "last", "readings", "gaps", "warnings", "notes"),
+        *("ledger", "ledger_operator", "first", "last", "readings", "gaps", "bad", "warnings"),
+        *("notes",),
         *("not_proven", "hint", "required", "tool_version"),
     ] == list(facts)
     expected = {
@@ -258,6 +259,15 @@ def test_the_worst_file_decides(
     tally.write("broken", b"no")
     tally.write("untrusted", world.proof(1, credential=world.credential(expires=START)))
     assert status == tally("verify", "-q", *names, "--policy", policy).status
+
+
+def test_quiet_goes_with_nothing_that_talks(tally: Tally, world: World, policy: Path) -> None:
+    """Broken: a script that asks for both gets neither, and no word of it."""
+    tally.write("a.tally", world.proof(1))
+    for other in ("-v", "--json"):
+        ran = tally("verify", "-q", other, "a.tally", "--policy", policy)
+        assert (2, "") == (ran.status, ran.out)
+        assert "-q says nothing" in ran.err
 
 
 def test_quiet_says_nothing(tally: Tally, world: World, policy: Path) -> None:

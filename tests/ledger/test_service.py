@@ -13,6 +13,7 @@ from pathlib import Path
 import cbor2
 import httpx
 import pytest
+from prometheus_client.parser import text_string_to_metric_families
 
 from tallystick import block, cbor, checkpoint, merkle, message, milestone, topics
 from tallystick.block import BlockKind
@@ -258,6 +259,28 @@ def test_http_gives_what_proves_itself(ledger: Ledger, submitter: Submitter) -> 
         assert isinstance(raw, bytes)
         assert stolen == milestone.parse_confirmed(raw).block.id
         assert b"\x80" == http.get("/v1/statements/0000000000000000").content
+
+
+def test_metrics_are_what_prometheus_reads(ledger: Ledger, submitter: Submitter) -> None:
+    """A ledger whose broker is gone, or that has stopped, would stand in no dashboard."""
+    name = submitter.submit(anchor(submitter.tips(), 1))
+    submitter.answer(name, State.CONFIRMED)
+    answer = httpx.get(f"{ledger.url()}/metrics")
+    assert answer.headers["content-type"].startswith("text/plain; version=0.0.4")
+    found = {
+        sample.name: sample.value
+        for family in text_string_to_metric_families(answer.text)
+        for sample in family.samples
+    }
+    health = httpx.get(f"{ledger.url()}/healthz").json()
+    assert 0 <= health["size"] - found["tallystick_ledger_confirmed_blocks"] <= 100
+    assert found["tallystick_ledger_milestone_index"] > 0
+    assert time.time() - found["tallystick_ledger_milestone_timestamp_seconds"] < 3600
+    assert (1, 0) == (
+        found["tallystick_ledger_broker_connected"],
+        found["tallystick_ledger_forked"],
+    )
+    assert not [one for one in found if "bridge" in one]
 
 
 def test_http_export_is_the_tree(ledger: Ledger, submitter: Submitter) -> None:

@@ -34,6 +34,8 @@ from tallystick.receipt import Receipt
 from tallystick.settlement import Executed, Seen
 from tallystick.transaction import Later, Transaction
 from tallystick.verdict import Outcome, Status, Verdict
+from tests import independent_verifier
+from tests.tallystick.test_verify import trusted
 from tests.world import START, World
 
 CHAIN = 1030
@@ -99,7 +101,17 @@ class Site:
     def judge(self, sent: Transaction | None, seen: Seen | None, **asked: object) -> Verdict:
         """The verdict on that proof."""
         answers = {sent.hash: seen} if sent is not None and seen is not None else {}
-        return verify.verify(self.proof(sent), self.policy(**asked), seen=answers)
+        data, trusts = self.proof(sent), self.policy(**asked)
+        twice(data, trusts)
+        return verify.verify(data, trusts, seen=answers)
+
+
+def twice(data: bytes, trusts: Policy) -> Status:
+    """The verdict without a node of the other ledger, on which a second verifier agrees."""
+    first = verify.verify(data, trusts)
+    second = independent_verifier.verify(data, *trusted(trusts))
+    assert first.status.value == independent_verifier.verdict(second), (first.checks, second)
+    return first.status
 
 
 @pytest.fixture(scope="module")
@@ -172,6 +184,21 @@ def test_a_changed_transaction_is_found(data: some.DataObject) -> None:
     other[at] ^= data.draw(some.integers(1, 255))
     with pytest.raises(TallystickError):
         transaction.signed(bytes(other), KEY).verify()
+
+
+def test_two_verifiers_read_it(site: Site) -> None:
+    """What a stranger writes from the page would take another transaction for the anchor's than we do."""
+    data, raw = site.proof(site.sent), site.sent.raw
+    # where nobody asks for it, it says nothing
+    assert Status.VERIFIED is twice(data, site.world.policy)
+    found = set()
+    for at in range(len(raw)):
+        changed = bytearray(raw)
+        changed[at] ^= 1 << at % 8
+        forged = data.replace(raw, bytes(changed))
+        found.add(twice(forged, site.policy()))
+        twice(forged, site.world.policy)
+    assert {Status.TAMPERED, Status.UNDECIDED} == found
 
 
 def test_other_forms_are_malformed() -> None:

@@ -34,15 +34,16 @@ from tests.world import START, Device, Ledger, SimKey, World, key, small
 DAY_S = 86_400
 INDEPENDENT = Path(independent_verifier.__file__)
 ROOT = INDEPENDENT.parent.parent
-LINES = 315
+LINES = 470
 
 
-def trusted(policy: Policy) -> tuple[list[str], list[str], list[str]]:
+def trusted(policy: Policy) -> tuple[list[str], ...]:
     """The policy as the plain arguments of the second verifier."""
     return (
         [one.did for one in policy.issuers],
         [str(one.vkey) for one in policy.gateways],
         [str(one.vkey) for one in policy.ledgers],
+        [f"{one.vkey}={one.account}" for one in policy.bridges],
     )
 
 

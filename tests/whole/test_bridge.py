@@ -13,9 +13,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
+from prometheus_client.parser import text_string_to_metric_families
 
-from tallystick import cbor, proof
+from tallystick import cbor, milestone, proof
 from tools.conflux import CHAIN_ID, FUNDED, Network, call
 from tools.parts import LOOPBACK, free_port
 from tools.site import BIN, Site, command, wait_for
@@ -32,6 +34,7 @@ class BridgedSite(Site):
         super().__init__(folder)
         self.url = url
         self.bridge_line = ""
+        self.bridge_port = free_port()
 
     def make_keys(self) -> None:
         """The bridge's line takes the place of the ledger's."""
@@ -63,7 +66,7 @@ class BridgedSite(Site):
             [
                 *(BIN / "tally-ledger", "bridge", "evm", "--dir", self.ledger_folder),
                 *("--broker", self.broker_address, "--rpc", self.url, "--budget", "100"),
-                *("--interval", "1"),
+                *("--interval", "1", "--http", f"{LOOPBACK}:{self.bridge_port}"),
             ],
         )
         self.start(
@@ -85,8 +88,21 @@ def newest_block(url: str) -> int:
 
 def verify(site: Site, *words: str | Path) -> tuple[int, str, str]:
     """`tally verify`: exit status, stdout, stderr."""
+    return tally(site, "verify", *words)
+
+
+def prove(site: Site, board: str, name: str) -> bytes:
+    """The proof of record 1 as it is now; empty if there is none yet."""
+    words = ("prove", board, "1", "--gateway", site.gateway_url, "-o", site.folder / name)
+    tally(site, *words)
+    path = site.folder / name
+    return path.read_bytes() if path.exists() else b""
+
+
+def tally(site: Site, *words: str | Path) -> tuple[int, str, str]:
+    """Any command of `tally`: exit status, stdout, stderr."""
     done = subprocess.run(
-        [BIN / "tally", "verify", *map(str, words)],
+        [BIN / "tally", *map(str, words)],
         capture_output=True,
         text=True,
         check=False,
@@ -108,6 +124,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[BridgedSite]:
         site.start_services()
         board = site.enrol("cellar", bits=64, interval_ms=500)
         site.start_board("cellar")
+        wait_for("two records", lambda: len(prove(site, board, "pending.tally")) > 0, ANCHORED_S)
         wait_for("two anchored", lambda: (site.device(board).get("anchored") or 0) >= 2, ANCHORED_S)
         site.check_alive()
         command(
@@ -205,3 +222,62 @@ def test_what_the_operator_sees(site: BridgedSite) -> None:
     # the secret stands nowhere but in its file
     for log in site.folder.glob("*.log"):
         assert FUNDED[8] not in log.read_text()
+
+
+def test_what_else_asks_the_other_ledger(site: BridgedSite, tmp_path: Path) -> None:
+    """A bridged proof could be verified, and neither completed, shown nor exported."""
+    policy, rpc = tmp_path / "policy.toml", ("--rpc", site.url)
+    policy.write_text((site.home / "policy.toml").read_text())
+    command(
+        *("tally", "policy", "trust", "bridge", site.bridge_line, "--policy", policy),
+        home=site.home,
+    )
+    trusting = ("--policy", policy)
+    waiting = (site.folder / "pending.tally").read_bytes()
+    assert 3 == verify(site, *trusting, site.folder / "pending.tally")[0]
+    for more, status in (((), 5), (rpc, 0)):
+        file = tmp_path / "some.tally"
+        file.write_bytes(waiting)
+        upgrade = ("upgrade", file, "--gateway", site.gateway_url, *trusting)
+        found, out, err = tally(site, *upgrade, *more)
+        # completed in any case; whether the other ledger has it, only a node of that ledger knows
+        assert status == found, err
+        assert file.read_bytes() != waiting
+        assert ("UNDECIDED" in out, "--rpc URL" in err) == (status == 5, status == 5)
+    assert 0 == verify(site, *trusting, *rpc, file)[0]
+    found, out, err = tally(site, "report", file, *trusting, *rpc)
+    assert 0 == found, err
+    assert "ledger.transaction" in (tmp_path / "some.html").read_text()
+    assert 5 == tally(site, "export", file, "--to", "csv", *trusting)[0]
+    found, out, err = tally(site, "export", file, "--to", "csv", *trusting, *rpc)
+    assert 0 == found, err
+    assert (tmp_path / "some.csv").read_text().startswith("time,device,seq,verdict,")
+    # a token is kept out of the arguments here as well
+    token = f"{site.url}/v3/0123456789abcdef0123456789abcdef"
+    found, out, err = tally(site, "report", file, "--force", *trusting, "--rpc", token)
+    assert (2, True) == (found, "--rpc-file" in err)
+
+
+def test_the_bridge_says_how_it_is(site: BridgedSite) -> None:
+    """Whoever watches a site would have to log in to see that its anchors stand still."""
+    url = f"http://{LOOPBACK}:{site.bridge_port}"
+    health = httpx.get(f"{url}/healthz").json()
+    assert ("ok", "connected", "") == (health["status"], health["broker"], health["trouble"])
+    assert site.bridge_line.split()[1] == health["account"]
+    text = httpx.get(f"{url}/metrics").text
+    found = {
+        (sample.name, *sample.labels.values()): sample.value
+        for family in text_string_to_metric_families(text)
+        for sample in family.samples
+    }
+    assert 0 == found[("tallystick_bridge_in_trouble",)]
+    assert found[("tallystick_bridge_balance_coins",)] > 9_000
+    assert found[("tallystick_bridge_spent_coins",)] > 0
+    settled = [found[("tallystick_bridge_notes", name)] for name in ("safe", "final")]
+    assert sum(settled) >= 1
+    # what it serves proves itself: an anchor with its transaction
+    anchor = proof.parse((site.folder / "one.tally").read_bytes()).anchor
+    assert anchor is not None
+    raw = httpx.get(f"{url}/v1/blocks/{anchor.block.id.hex()}/confirmed").content
+    held = milestone.parse_confirmed(raw)
+    assert held.transaction == anchor.transaction

@@ -65,6 +65,7 @@ def said(verdict: Verdict) -> dict[str, Any]:
         "window": [verdict.not_before, verdict.not_after],
         "span": [verdict.first, verdict.last, verdict.readings],
         "warnings": list(verdict.warnings),
+        "bad": list(verdict.bad),
     }
 
 

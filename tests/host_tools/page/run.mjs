@@ -41,6 +41,7 @@ async function answer(asked) {
     warnings: verdict.warnings,
     sentence: sentenceOf(verdict),
     open: notProven(verdict),
+    bad: verdict.bad ?? [],
     window: [verdict.notBefore ?? null, verdict.notAfter ?? null],
     span: [verdict.first ?? null, verdict.last ?? null, verdict.readings ?? 0],
   };
