@@ -124,6 +124,18 @@ class Readings(Value):
     interval: int | tuple[int, ...]
     columns: tuple[tuple[int | None, ...], ...]
 
+    # by hand: there is one for each record, and the general way takes twice the time
+    def __init__(
+        self,
+        boot: int,
+        interval: int | tuple[int, ...],
+        columns: tuple[tuple[int | None, ...], ...],
+    ) -> None:
+        own = self.__dict__
+        own["boot"] = boot
+        own["interval"] = interval
+        own["columns"] = columns
+
     @property
     def count(self) -> int:
         """Readings in this record."""

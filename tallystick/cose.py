@@ -67,6 +67,26 @@ class Signed(Value):
     payload: bytes
     signature: bytes
 
+    # by hand: there is one for each record, and the general way takes twice the time
+    def __init__(
+        self,
+        raw: bytes,
+        alg: int,
+        kid: bytes,
+        typ: int,
+        protected: bytes,
+        payload: bytes,
+        signature: bytes,
+    ) -> None:
+        own = self.__dict__
+        own["raw"] = raw
+        own["alg"] = alg
+        own["kid"] = kid
+        own["typ"] = typ
+        own["protected"] = protected
+        own["payload"] = payload
+        own["signature"] = signature
+
     @computed
     def signed_bytes(self) -> bytes:
         """The Sig_structure: what the signature is over, header and payload as they stand in `raw`."""

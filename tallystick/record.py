@@ -37,6 +37,24 @@ class Record(Value):
     kind: Kind
     body: Body
 
+    # by hand: there is one for each record, and the general way takes twice the time
+    def __init__(
+        self,
+        signed: Signed,
+        seq: int,
+        prev: bytes,
+        time: int,
+        kind: Kind,
+        body: Body,
+    ) -> None:
+        own = self.__dict__
+        own["signed"] = signed
+        own["seq"] = seq
+        own["prev"] = prev
+        own["time"] = time
+        own["kind"] = kind
+        own["body"] = body
+
     @property
     def raw(self) -> bytes:
         """The exact bytes: what travels, is stored and is hashed."""

@@ -16,7 +16,6 @@ True
 
 from __future__ import annotations
 
-from itertools import count
 from typing import (
     TYPE_CHECKING,
     Any,
@@ -25,20 +24,17 @@ from typing import (
     NoReturn,
     Self,
     TypeVar,
-    cast,
     dataclass_transform,
     overload,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
     from dataclasses import Field
 
 __all__ = ["Value", "computed"]
 
 T = TypeVar("T")
-
-_OFTEN = 1_000  # objects of one class
 
 
 class computed(Generic[T]):  # noqa: N801 # it is written like `property`
@@ -76,21 +72,6 @@ class _DataclassFields:
         return {field.name: field for field in dataclasses.fields(made)}
 
 
-def _written(cls: type[Value]) -> Callable[..., None]:
-    """What a dataclass would have been given at once: an `__init__` that names the fields of `cls`, which takes half
-    the time. A class that makes as many objects as there are records gets it; the others never wait for it.
-    """
-    takes = [
-        f"{name}=_defaults[{name!r}]" if name in cls._defaults else name for name in cls._fields
-    ]
-    sets = [f"own[{name!r}] = {name}" for name in cls._fields]
-    lines = [f"def __init__(self, {', '.join(takes)}):", "own = self.__dict__", *sets]
-    made: dict[str, Any] = {"_defaults": cls._defaults}
-    # the text is made of the names of a class's own lines
-    exec("\n    ".join(lines + ["self.__post_init__()"] * cls._checked), made)  # noqa: S102
-    return cast("Callable[..., None]", made["__init__"])
-
-
 @dataclass_transform(frozen_default=True)
 class Value:
     """See the module. A subclass may define `__post_init__` to check what it was made from."""
@@ -99,7 +80,6 @@ class Value:
     _fields: ClassVar[tuple[str, ...]] = ()
     _defaults: ClassVar[dict[str, Any]] = {}
     _checked: ClassVar[bool] = False
-    _uses: ClassVar[Iterator[int]] = count()
 
     def __init_subclass__(cls) -> None:
         """The fields of `cls`, in the order of its lines."""
@@ -109,14 +89,9 @@ class Value:
         )
         cls._defaults = {name: cls.__dict__[name] for name in cls._fields if name in cls.__dict__}
         cls._checked = cls.__post_init__ is not Value.__post_init__
-        cls._uses = count()
-        # its own, not one that was written for the fields of its base
-        type.__setattr__(cls, "__init__", Value.__init__)
 
     def __init__(self, *args: Any, **named: Any) -> None:
         fields, own = self._fields, self.__dict__
-        if next(self._uses) == _OFTEN:
-            type.__setattr__(type(self), "__init__", _written(type(self)))
         if len(args) == len(fields) and not named:
             own.update(zip(fields, args))  # noqa: B905 # the lengths are the same
         else:
