@@ -70,12 +70,12 @@ def _path(node: ast.ImportFrom) -> str:
     return (node.module or "").replace(".", "/")
 
 
-def _blocks(tree: ast.AST) -> Iterator[list[ast.stmt]]:
+def _blocks(tree: ast.AST) -> Iterator[tuple[ast.AST, list[ast.stmt]]]:
     for node in ast.walk(tree):
         for field in ("body", "orelse", "finalbody"):
             block = getattr(node, field, None)
             if isinstance(block, list):
-                yield block
+                yield node, block
 
 
 class _Links:
@@ -102,13 +102,26 @@ class _Links:
         return (where, name) if where in self._members else None
 
     def _take(self, meaning: Callable[[str, str], tuple[str, str] | None]) -> None:
-        """Take note of each imported name that means a module or a name of the whole, and drop it."""
-        for block in _blocks(self._tree):
-            kept = [node for node in block if not self._empty(node, meaning)]
+        """Take note of each imported name that means a module or a name of the whole, and drop it. A name that a
+        function imports for itself is a variable of it, which another import there may bind, too: it is assigned."""
+        functions = [node for node in ast.walk(self._tree) if isinstance(node, ast.FunctionDef)]
+        within = {id(node) for function in functions for node in ast.walk(function)}
+        for owner, block in _blocks(self._tree):
+            kept: list[ast.stmt] = []
+            for node in block:
+                assigned: list[ast.stmt] | None = [] if id(owner) in within else None
+                if not self._empty(node, meaning, assigned):
+                    kept.append(node)
+                kept += assigned or []
             block[:] = kept or ([ast.Pass()] if block else [])
 
-    def _empty(self, node: ast.stmt, meaning: Callable[[str, str], tuple[str, str] | None]) -> bool:
-        """Whether nothing is left of an import."""
+    def _empty(
+        self,
+        node: ast.stmt,
+        meaning: Callable[[str, str], tuple[str, str] | None],
+        assigned: list[ast.stmt] | None,
+    ) -> bool:
+        """Whether nothing is left of an import. assigned: takes what stands for names, in a function."""
         if not isinstance(node, ast.ImportFrom):
             return False
         kept = []
@@ -116,6 +129,9 @@ class _Links:
             found = meaning(_path(node), one.name)
             if found is None:
                 kept.append(one)
+            elif found[1] and assigned is not None:
+                target = ast.Name(one.asname or one.name, ast.Store())
+                assigned.append(ast.Assign([target], ast.Name("/".join(found), ast.Load())))
             elif found[1]:
                 self.names[one.asname or one.name] = found
             else:
@@ -146,6 +162,9 @@ class _Resolve(ast.NodeTransformer):
         return ast.Name(self._table[place], context)
 
     def visit_Name(self, node: ast.Name) -> ast.AST:
+        if "/" in node.id:  # see _Links
+            path, _, name = node.id.rpartition("/")
+            return self._name((path, name), node.ctx)
         if not self._free(node.id):
             return node
         if node.id in self._links.names:

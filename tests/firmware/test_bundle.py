@@ -75,10 +75,13 @@ def rare(one):
 from pack.chain import Halted
 """,
     "pack/life": """
-from pack import record
-from pack.chain import Chain
+from pack import hal, record
 
 def live():
+    if hal.now() == 7:
+        from pack.chain import Chain
+    else:
+        from pack.rare import Chain
     one = Chain()
     from pack import rare
     first = one.sign(4)
