@@ -219,3 +219,35 @@ def test_a_card_goes_on_in_another_board(tmp_path: Path, broker: Broker) -> None
             assert any(
                 "waiting for the gateway" in line or "goes on" in line for line in board.said
             )
+
+
+def test_another_place_of_the_key_is_another_identity(
+    tmp_path: Path, micropython64: list[str]
+) -> None:
+    """The records of the one are no journal of the other: a chain of both would be a fork, or be lost."""
+    facts = on_board(micropython64, "card.py", tmp_path)
+    old, new = f"journal-{b'rotated!'.hex()}", f"journal-{facts['card']}"
+    assert [["head_a", "born", "upto", "device"], {"journal": ["old"]}] == facts["before"]
+    assert [["sim"], {old: ["old"]}] == facts["card in"]
+    assert [["head_a", "sim"], {old: ["old"], "journal": ["new"]}] == facts["again"]
+    assert [["device"], {"journal": ["old"], new: ["new"]}] == facts["card out"]
+    assert [["sim"], {old: ["old"], "journal": ["new"]}] == facts["card back"]
+    assert "a rotation was cut off" in facts["rotation"]
+    assert len(facts["said"]) == 3
+
+
+def test_wrong_settings_are_set_right(tmp_path: Path) -> None:
+    """A board that is told of a card that it cannot ask would have to be erased, and its records with it."""
+    folder = tmp_path / "board"
+    cellular.lay_out(folder, key="iot-safe", net="ppp")
+    with VirtualBoard(folder, restart=True) as board:
+        assert "set net modem" in board.info()["fault"]
+        assert board.command("status").startswith("ERROR fault")
+        assert board.command("set interval 1000").startswith("ERROR fault")
+        assert board.command('set config {"key": "nowhere"}').startswith("ERROR refused")
+        board.ok('set config {"key": "flash", "net": "wifi"}')
+        board.ok("reset")
+        deadline = time.monotonic() + WAIT_S
+        while "key" not in board.info():
+            assert time.monotonic() < deadline
+            time.sleep(0.2)
