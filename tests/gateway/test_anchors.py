@@ -252,7 +252,7 @@ def test_a_new_origin_is_anchored_at_once(site: Site, ledger: Ledger) -> None:
         b"\xff",
         cbor.encode([bytes(31)]),
         cbor.encode([bytes(32)] * 2),
-        cbor.encode([bytes([i]) * 32 for i in range(9)]),
+        cbor.encode([bytes([i]) * 32 for i in range(65)]),
         cbor.encode({1: bytes(32)}),
         cbor.encode([bytes(32)]) + b"\x00",
     ],
