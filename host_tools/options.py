@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import rich_click as click
 
-from tallystick_host import boards, ports
-from tallystick_host.boards import Board
 from tallystick_host.errors import UseError
-from tallystick_host.home import Home
+
+if TYPE_CHECKING:
+    from tallystick_host.boards import Board
+    from tallystick_host.home import Home
 
 __all__ = [
     "AS_JSON",
@@ -154,6 +155,9 @@ def one_board(port: str | None, virtual: Path | None, board: Board | None = None
 
     `UseError` if both are given.
     """
+    # `tally verify` has options of this module too, and waits for none of this
+    from tallystick_host import boards, ports
+
     if port is not None and virtual is not None:
         raise UseError("one of --port and --virtual, not both")
     if virtual is not None:
