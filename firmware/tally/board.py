@@ -41,9 +41,12 @@ class Board:
         self.clock = Clock(self.store, self.config, self.log)
         self.trust = Trust(self.store)
         limit = self.config["journal_kib"] * 1024
+        chain = Chain
         if key.alg != cose.ED25519:
-            from modem.chain import CardChain as Chain
-        self.chain = Chain(self.store, key, Head(self.store), Journal(), limit)
+            from modem.chain import CardChain
+
+            chain = CardChain
+        self.chain = chain(self.store, key, Head(self.store), Journal(), limit)
         self._digest = None
         if hal.blob(self.store, keys.NEXT, keys.NEXT_BYTES):
             once("rotation", "resume", self)
