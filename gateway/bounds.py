@@ -56,3 +56,6 @@ RETRY_S: Final = 1.0  # after a failed transaction
 ANSWERS: Final = 256  # to commands, heard and not looked at
 ANSWER_BYTES: Final = 1_024
 COUNTER_DIGITS: Final = 20  # in a file
+UPDATES: Final = 8  # update files kept
+UPDATES_COMING: Final = 2  # update files held in memory until all of them is here
+OFFER_BYTES: Final = 2**20

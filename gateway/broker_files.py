@@ -83,7 +83,9 @@ def access(roles: Roles) -> str:
         "# boards: the login is the device's id",
         *(f"pattern write {root}/%u/{leaf}" for leaf in ("up", "state")),
         *(f"pattern write {root}/%u/cmd/{leaf}" for leaf in ("accepted", "rejected")),
+        *(f"pattern write {root}/%u/update/{leaf}" for leaf in ("want", "state")),
         *(f"pattern read {root}/%u/{leaf}" for leaf in ("ack", "cmd", "rejected")),
+        *(f"pattern read {root}/%u/{leaf}" for leaf in ("update", "update/part")),
         f"pattern read {topics.grants()}",
         "",
         "# the gateway: it alone writes what it has verified, and it sees its own past",
@@ -92,6 +94,8 @@ def access(roles: Roles) -> str:
         *_reads(f"{root}/+/cmd/rejected", gateway.checkpoint, gateway.state, gateway.grant),
         *_writes(*(f"{root}/+/{leaf}" for leaf in ("ack", "cmd", "rejected", "verified/#"))),
         *_writes(gateway.state, gateway.checkpoint, gateway.grant),
+        *_reads(topics.wants(), gateway.update, gateway.offer),
+        *_writes(f"{root}/+/update", f"{root}/+/update/part", gateway.update_answer),
         *_writes(*(f"{prefix}/#" for prefix in roles.prefixes)),
     ]
     if roles.ledger is not None:
@@ -105,12 +109,16 @@ def access(roles: Roles) -> str:
             f"user {names['ledger']}",
             *_reads(topics.grants(), f"{ledger.base}/#"),
             *_writes(f"{ledger.base}/#"),
-            "",
-            "# engineers: post statements, look at the ledger",
-            f"user {names['engineer']}",
-            *_reads(f"{ledger.base}/#", f"{root}/gateway/#", f"{root}/+/state"),
-            *_writes(ledger.submit),
         ]
+    lines += [
+        "",
+        "# engineers: bring updates, post statements, look at the ledger",
+        f"user {names['engineer']}",
+        *_reads(f"{root}/gateway/#", f"{root}/+/state", f"{root}/+/update", topics.update_states()),
+        *_writes(gateway.update, gateway.offer),
+    ]
+    if roles.ledger is not None:
+        lines += [*_reads(f"{ledger.base}/#"), *_writes(ledger.submit)]
     lines += [
         "",
         "# dashboards: what was verified, and nothing else",

@@ -6,6 +6,7 @@
     DIR/gateway.db        SQLite, see `store`
     DIR/enrolment.json    written by the owner's command
     DIR/log/              checkpoint and tiles, derived from the database
+    DIR/updates/          update files for boards, see `updates`
     DIR/old/              keys and logs that `new-log` put away
     DIR/lock              held while a process writes
     DIR.high-water        beside it: outlives a restored backup of DIR
@@ -85,6 +86,11 @@ class Folder:
     def log(self) -> Path:
         """Checkpoint and tiles."""
         return self.path / "log"
+
+    @property
+    def updates(self) -> Path:
+        """Update files."""
+        return self.path / "updates"
 
     @property
     def old(self) -> Path:

@@ -18,8 +18,12 @@ from tallystick_host import limits
 from tallystick_host.errors import UndoneError, UseError
 from tallystick_host.words import shown, shown_path
 
-__all__ = ["FILES", "FOLDERS", "AgentFiles", "built", "in_folder"]
+__all__ = ["ARCHITECTURES", "FILES", "FOLDERS", "AgentFiles", "built", "in_folder"]
 
+ARCHITECTURES: Final = (
+    *("none", "x86", "x64", "armv6", "armv6m", "armv7m", "armv7em", "armv7emsp", "armv7emdp"),
+    *("xtensa", "xtensawin", "rv32imc"),
+)  # mpy-cross's names, in the order in which MicroPython numbers them
 FOLDERS: Final = ("lib", "modem", "sensors", "tally")
 FILES: Final = ("boot.py", "main.py")
 _BUILD: Final = Path("firmware", "build.py")

@@ -42,6 +42,7 @@ _COMMANDS: Final = (
         "device",
     ),
     "ledger",
+    "update",
     *("logs", "doctor", "simulate"),
 )
 

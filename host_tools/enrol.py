@@ -43,7 +43,8 @@ _NONCE_BYTES: Final = 16
 @dataclass(frozen=True)
 class Settings:
     """What to set on the board; None leaves a setting as it is. `interval_ms`: milliseconds between readings;
-    `make_login`: give it a login at its broker; `other_login`: it has got one from somebody else.
+    `make_login`: give it a login at its broker; `other_login`: it has got one from somebody else; `update_key`: whose
+    updates it takes.
     """
 
     broker_host: str | None = None
@@ -52,12 +53,13 @@ class Settings:
     batch: int | None = None
     make_login: bool = True
     other_login: bool = False
+    update_key: PublicKey | None = None
 
     def wanted(self) -> dict[str, object]:
         """Those of the board's settings that are given, by the board's names."""
         given = {name: value for name, value in vars(self).items() if value is not None}
-        for name in ("make_login", "other_login"):
-            del given[name]
+        for name in ("make_login", "other_login", "update_key"):
+            given.pop(name, None)
         return given
 
 
@@ -184,6 +186,8 @@ def enrol(
         console.ask(f"set owner {owner_key}")
         result.done.append("owner pinned")
     _apply(console, settings, result)
+    if settings.update_key is not None:
+        _updates(console, settings.update_key, info.get("updates"), result)
     if why or is_bare:
         console.ask(f"set credential {raw.hex()}")
         result.done.append(why or "credential written again")
@@ -195,6 +199,25 @@ def enrol(
     _genesis(console, known, answered, result)
     _record(enrolment.path, known, grant, result)
     return result
+
+
+def _updates(console: Console, key: PublicKey, pinned: object, result: Enrolled) -> None:
+    """Pin the key that signs the board's updates; one that is pinned stays."""
+    if pinned == key.raw.hex():
+        return
+    try:
+        console.ask(f"set updates {key.raw.hex()}")
+    except BoardRefusedError as error:
+        if error.board_code == "usage":
+            hint = "its agent is older: put this one on it with tally provision over the cable"
+        else:
+            hint = f"whoever is allowed to, types on its console: unset owner {result.device.id}"
+        raise UndoneError(
+            f"the board does not pin the update key: {error.board_detail}",
+            code="enrol.update-key",
+            hint=hint,
+        ) from error
+    result.done.append(f"update key {key.kid.hex()} pinned")
 
 
 def _login(console: Console, settings: Settings, known: Device | None, result: Enrolled) -> None:

@@ -2,6 +2,7 @@
 
 `owner.key`    the fleet's owner: boards pin it, it signs grants
 `issuer.key`   the issuer: it signs the boards' credentials
+`update.key`   signs updates, if `tally update keygen` has made it; `update.pub` is what boards pin of it
 `policy.toml`  whom `tally verify` trusts
 `grants.json`  every grant that the owner gave
 `enrolment.json`  the boards that are enrolled, unless a command names another file
@@ -54,6 +55,14 @@ class Home(Value):
         return self.folder / "issuer.key"
 
     @property
+    def update_path(self) -> Path:
+        return self.folder / "update.key"
+
+    @property
+    def update_public_path(self) -> Path:
+        return self.folder / "update.pub"
+
+    @property
     def policy_path(self) -> Path:
         return self.folder / "policy.toml"
 
@@ -85,7 +94,7 @@ class Home(Value):
         """Key files that others than their owner may read."""
         if os.name != "posix":
             return []
-        keys = (self.owner_path, self.issuer_path)
+        keys = (self.owner_path, self.issuer_path, self.update_path)
         return [path for path in keys if path.exists() and path.stat().st_mode & 0o077]
 
     def make(self, name: str = "") -> list[Path]:
@@ -109,10 +118,10 @@ class Home(Value):
         return made
 
 
-def read_key(path: Path) -> PrivateKey:
+def read_key(path: Path, made_by: str = "tally init") -> PrivateKey:
     """The private key in a PEM file; `UseError` if there is none, `UndoneError` if it is no key of ours."""
     if not path.exists():
-        raise UseError(f"no key {shown_path(path)!r}", hint="tally init makes one")
+        raise UseError(f"no key {shown_path(path)!r}", hint=f"{made_by} makes one")
     try:
         return PrivateKey.from_pem(files.read(path, limits.KEY_FILE_BYTES))
     except TallystickError as error:

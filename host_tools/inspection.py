@@ -22,6 +22,7 @@ from tallystick import (
     receipt,
     record,
     statement,
+    update,
 )
 from tallystick.block import Block, BlockKind
 from tallystick.body import Open, Readings
@@ -33,6 +34,7 @@ from tallystick.proof import Cosigned, Proof
 from tallystick.record import Record
 from tallystick.statement import Statement
 from tallystick.transaction import Transaction
+from tallystick_host import update_file
 from tallystick_host.record_facts import Facts, milestone_ref, plain, record_facts, signed_facts
 from tallystick_host.words import rfc3339
 
@@ -52,6 +54,8 @@ def inspect(data: bytes) -> Facts:
     if isinstance(value, list):
         if value[:1] == [proof.MAGIC]:
             return {"what": "proof", **_proof(proof.parse(data))}
+        if value[:1] == [update.MAGIC]:
+            return {"what": "update", **update_file.facts(update.parse(data))}
         if len(value) == 4 and isinstance(value[0], bytes):
             return {"what": "confirmed block", **_confirmed(milestone.parse_confirmed(data))}
         if len(value) == 4:
@@ -291,12 +295,17 @@ def _proof(one: Proof) -> Facts:
     return {name: value for name, value in facts.items() if value not in (None, [])}
 
 
+def _manifest(data: bytes) -> Facts:
+    return update_file.manifest_facts(update.parse_manifest(data))
+
+
 _SIGNED: Final[Mapping[Typ, tuple[str, Callable[[bytes], Facts]]]] = {
     Typ.RECORD: ("record", _record),
     Typ.ACKNOWLEDGEMENT: ("acknowledgement", _acknowledgement),
     Typ.COMMAND: ("command", _command),
     Typ.CHALLENGE: ("challenge", _challenge),
     Typ.GRANT: ("grant", _grant),
+    Typ.UPDATE: ("update manifest", _manifest),
     Typ.BLOCK: ("block", _block),
     Typ.STATEMENT: ("statement", _statement),
     Typ.CREDENTIAL: ("credential", _credential),

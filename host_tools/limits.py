@@ -52,3 +52,8 @@ PASSWORD_FILE_BYTES: Final = 4_096
 STATUS_BOOK_BYTES: Final = 64 * 2**20  # some 500,000 credentials
 VIEW_AGE_S: Final = 3_600  # of a ledger's newest milestone, after which we warn
 REPORT_PROOF_BYTES: Final = 16 * 2**20  # a proof that a report carries; some 60,000 records
+
+UPDATE_PIECE_BYTES: Final = 32_768  # of an update file, to a gateway in one message
+UPDATE_ANSWER_BYTES: Final = 2**20  # of a gateway to an offer
+UPDATE_S: Final = 15.0  # for a gateway's answer
+UPDATE_LOOK_S: Final = 2.0  # for what a broker retains of updates

@@ -11,6 +11,7 @@ import rich_click as click
 from tallystick_host.errors import UseError
 
 if TYPE_CHECKING:
+    from tallystick.keys import PublicKey
     from tallystick_host.boards import Board
     from tallystick_host.home import Home
 
@@ -32,6 +33,7 @@ __all__ = [
     "PORT",
     "RPC",
     "STATUS_LISTS",
+    "UPDATE_KEY",
     "VIRTUAL",
     "VIRTUAL_THERE",
     "broker_address",
@@ -48,6 +50,16 @@ def _enrolment(context: click.Context, _option: click.Parameter, given: Path | N
     """The file that is meant; one in the home folder if nothing is said."""
     home: Home = context.obj
     return given or home.enrolment_path
+
+
+def _update_key(
+    _context: click.Context, _option: click.Parameter, given: Path | None
+) -> PublicKey | None:
+    if given is None:
+        return None
+    from tallystick_host import update_file
+
+    return update_file.public_key(given)
 
 
 PORT: Final = click.option("--port", help="Serial port of the board; default: the only one on USB.")
@@ -92,6 +104,13 @@ BATCH: Final = click.option(
 )
 EXPIRES: Final = click.option(
     "--expires", type=click.IntRange(1, 36_500), metavar="DAYS", help="Life of the credential."
+)
+UPDATE_KEY: Final = click.option(
+    "--update-key",
+    "update_key",
+    type=click.Path(path_type=Path),
+    callback=_update_key,
+    help="Pin the key whose updates the board takes: the update.pub of tally update keygen. Without one it takes none.",
 )
 NO_LOGIN: Final = click.option(
     "--no-login",

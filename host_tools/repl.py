@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Final
 
 from tallystick_host import programs, terminal
-from tallystick_host.agent_files import FILES, FOLDERS, AgentFiles
+from tallystick_host.agent_files import ARCHITECTURES, FILES, FOLDERS, AgentFiles
 from tallystick_host.console import Console
 from tallystick_host.errors import HostError, UndoneError
 from tallystick_host.ports import PERMISSION_HINT
@@ -26,11 +26,18 @@ __all__ = ["Repl", "farewell"]
 
 _FILE: Final = re.compile(r"file ([0-9]{1,9}) ([0-9a-f]{64}) (\S+)")
 # in the order of MicroPython's py/persistentcode.h; bits 10 and up of sys.implementation._mpy
-_ARCHITECTURES: Final = (
-    *("none", "x86", "x64", "armv6", "armv6m", "armv7m", "armv7em", "armv7emsp", "armv7emdp"),
-    *("xtensa", "xtensawin", "rv32imc"),
-)
 _MPY_ARCHITECTURE: Final = 10
+# after a copy over the cable it is what was copied that runs, whatever an update has brought since
+_FIRST_PLACE: Final = """
+import esp32
+store = esp32.NVS('tally')
+try:
+    store.get_i32('place')
+    store.erase_key('place')
+    store.commit()
+except OSError:
+    pass
+"""
 _FAREWELL_S: Final = 6.0  # a start, and the first use of the key
 
 # prints `file <size> <SHA-256> <path>` for each of the agent's files, then `end`; runs on the board
@@ -100,7 +107,7 @@ class Repl:
         answer = self._exec("import sys\nprint('mpy', getattr(sys.implementation, '_mpy', 0))")
         match = re.search(r"^mpy ([0-9]{1,6})$", answer, re.MULTILINE)
         number = int(match[1]) >> _MPY_ARCHITECTURE if match else 0
-        return _ARCHITECTURES[number] if number < len(_ARCHITECTURES) else "none"
+        return ARCHITECTURES[number] if number < len(ARCHITECTURES) else "none"
 
     def copy(self, agent: AgentFiles) -> int:
         """Make the board's agent `agent`; how many files were changed.
@@ -131,6 +138,7 @@ class Repl:
                     code="repl.copy",
                     hint="repeat the command: it goes on where it was",
                 )
+        self._exec(_FIRST_PLACE)
         return len(missing) + len(stale)
 
     def fetch(self, path: str, target: Path) -> None:

@@ -58,3 +58,12 @@ DEPTH: Final = 1_000_000  # blocks that a policy may ask for on top
 SENML_BYTES: Final = 2**20  # a pack that we read
 
 CHAIN_RANGES: Final = 4_096  # missing or given-up ranges that one chain's state keeps
+
+MANIFEST_BYTES: Final = 512  # an update's manifest: a board reads messages of at most 1,024
+UPDATE_INDEX_BYTES: Final = 16_384
+UPDATE_ENTRIES: Final = 256  # files of an agent, or pieces of an image
+UPDATE_PATH_BYTES: Final = 64
+UPDATE_OBJECT_BYTES: Final = 65_536  # one file of an agent, or one piece of an image
+UPDATE_BYTES: Final = 8 * 2**20  # a whole update file
+UPDATE_PART_BYTES: Final = 960  # that a board asks for at once
+UPDATE_BOARD_BYTES: Final = 64  # what a board calls itself

@@ -60,6 +60,26 @@ class Device(Value):
         return f"{self.base}/state"
 
     @property
+    def update(self) -> str:
+        """Manifest of the update that is meant for it, retained; no bytes: none."""
+        return f"{self.base}/update"
+
+    @property
+    def want(self) -> str:
+        """What the board asks for: `sha256 offset length`."""
+        return f"{self.update}/want"
+
+    @property
+    def part(self) -> str:
+        """The answer: sha256, offset, bytes."""
+        return f"{self.update}/part"
+
+    @property
+    def update_state(self) -> str:
+        """How far the board is, for people, retained: JSON {counter, state, code, detail, done, size}."""
+        return f"{self.update}/state"
+
+    @property
     def rejected(self) -> str:
         """JSON {code, detail, seq}, for people."""
         return f"{self.base}/rejected"
@@ -100,6 +120,21 @@ class Gateway(Value):
     def grant(self) -> str:
         """The owner's grant, retained."""
         return f"{self.base}/grant"
+
+    @property
+    def update(self) -> str:
+        """Updates in: SHA-256 of the update file, its size (4 bytes), offset (4 bytes), the bytes there."""
+        return f"{self.base}/update"
+
+    @property
+    def update_answer(self) -> str:
+        """The gateway's answer to a piece or an offer, JSON."""
+        return f"{self.update}/answer"
+
+    @property
+    def offer(self) -> str:
+        """Which boards an update is for, JSON {update, devices}."""
+        return f"{self.update}/offer"
 
 
 class Ledger(Value):
@@ -177,6 +212,21 @@ def device_up() -> str:
 def device_state() -> str:
     """Filter for what all boards say of themselves."""
     return f"{ROOT}/+/state"
+
+
+def wants() -> str:
+    """Filter for what all devices ask for of their updates."""
+    return f"{ROOT}/+/update/want"
+
+
+def offers() -> str:
+    """Filter for the manifests that are offered to all devices."""
+    return f"{ROOT}/+/update"
+
+
+def update_states() -> str:
+    """Filter for how far all devices are with their updates."""
+    return f"{ROOT}/+/update/state"
 
 
 def grants() -> str:

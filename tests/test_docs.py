@@ -18,7 +18,7 @@ README = (ROOT / "README.md").read_text()
 NOUNS = (
     "cbor cose key did signature field record chain message merkle note checkpoint block milestone "
     "confirmed receipt statement credential proof policy topic device anchor ledger gateway log time senml "
-    "transaction"
+    "transaction update"
 ).split()
 CODE = re.compile(rf'"((?:{"|".join(NOUNS)})\.[a-z0-9]+(?:-[a-z0-9]+)*)"')
 FILE_NAMES = re.compile(r"\.(?:py|key|toml|json|cbor|db|sqlite|pem|new|log|tally|cwt|lock|html)$")

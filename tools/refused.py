@@ -261,6 +261,21 @@ def _messages() -> Iterator[Bad]:
     raw = key("gateway").public.raw
     grant = [raw, b"tallystick/0000000000000000", 1]
     yield "origin of another key", "grant", _signed(Typ.GRANT, grant), "message.grant"
+    manifest: list[object] = [7, 0, b"1.2.0", 0, None, 2566, 300, bytes(32)]
+    rows = [
+        ("a field less", manifest[:-1], "update.shape"),
+        ("no array", 7, "update.shape"),
+        ("counter 0", [0, *manifest[1:]], "field.range"),
+        ("counter 2^40", [2**40, *manifest[1:]], "field.range"),
+        ("version of 33 bytes", [7, 0, b"1" * 33, *manifest[3:]], "field.range"),
+        ("another kind", [7, 0, b"1.2.0", 2, *manifest[4:]], "field.range"),
+        ("an index of 0 bytes", [*manifest[:6], 0, bytes(32)], "field.range"),
+        ("an index of 16385 bytes", [*manifest[:6], 16_385, bytes(32)], "field.range"),
+        ("a hash of 31 bytes", [*manifest[:7], bytes(31)], "field.range"),
+    ]
+    for name, payload, code in rows:
+        yield f"manifest: {name}", "manifest", _signed(Typ.UPDATE, payload), code
+    yield "manifest: a grant", "manifest", _signed(Typ.GRANT, manifest), "cose.typ"
 
 
 def _notes() -> Iterator[Bad]:

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +29,7 @@ from tallystick import (
     message,
     proof,
     record,
+    update,
 )
 from tallystick import statement as statements
 from tallystick.block import BlockKind
@@ -40,6 +41,7 @@ from tallystick.milestone import parse_confirmed
 from tallystick.note import VerifierKey
 from tallystick.record import Record
 from tallystick.statement import StatementKind
+from tallystick.update import Kind
 from tests.world import START, Device, SimKey, World, key, seed, small
 
 FOLDER = Path(__file__).resolve().parent.parent / "tests" / "vectors"
@@ -52,6 +54,7 @@ PARSERS: dict[str, Callable[[bytes], object]] = {
     "command": message.parse_command,
     "challenge": message.parse_challenge,
     "grant": message.parse_grant,
+    "manifest": update.parse_manifest,
     "checkpoint": checkpoint.parse,
     "block": block.parse,
     "milestone": parse_milestone,
@@ -64,7 +67,10 @@ PARSERS: dict[str, Callable[[bytes], object]] = {
     "p256 key": lambda raw: PublicKey.from_bytes(raw, -9),
     "vkey": lambda raw: VerifierKey.parse(raw.decode()),
 }
-ON_A_BOARD = {"cbor", "ed25519 key", "record", "acknowledgement", "command", "challenge", "grant"}
+ON_A_BOARD = {
+    *("cbor", "ed25519 key", "record", "acknowledgement", "command", "challenge", "grant"),
+    "manifest",
+}
 
 
 def plain(value: Any) -> Any:
@@ -229,7 +235,34 @@ def messages() -> list[Case]:
             for name, head in (("challenge", 12), ("challenge without a head", None))
         ),
         signed_case("grant", "grant", "owner", message.sign_grant(key("owner"), gateway.public, 3)),
+        *(
+            signed_case(f"manifest, {name}", "manifest", "update", manifest)
+            for name, manifest in manifests()
+        ),
     ]
+
+
+def manifests() -> Iterator[tuple[str, bytes]]:
+    """Of an agent for any board, and of an image for one board after an earlier update."""
+    files = {"boot.py": b"", "main.py": b"", "tally/life.mpy": b"M"}
+    rows = [
+        ("an agent", Kind.AGENT, None, 2566, 0, files),
+        ("an image", Kind.IMAGE, "Generic ESP32 module", 5, 3, {"image/00000000": b"\xe9"}),
+    ]
+    for name, kind, board, machine, minimum, content in rows:
+        yield (
+            name,
+            update.sign_manifest(
+                key("update"),
+                counter=7,
+                minimum=minimum,
+                version="1.2.0",
+                kind=kind,
+                board=board,
+                machine=machine,
+                index=update.index_of(content),
+            ),
+        )
 
 
 def log_cases() -> list[Case]:
@@ -437,7 +470,7 @@ FILES: dict[str, tuple[str, Callable[[], list[Case]]]] = {
         "Records, docs/format.md section 4: rebuild the bytes from seed and fields",
         records,
     ),
-    "message": ("Acknowledgement, command, challenge, grant: section 6", messages),
+    "message": ("Acknowledgement, command, challenge, grant, manifest: section 6", messages),
     "log": ("Merkle trees, paths and checkpoints: section 7", log_cases),
     "ledger": ("Blocks and confirmed blocks: section 8", ledger_cases),
     "statement": ("Statements in the order of their positions: section 9", statement_cases),

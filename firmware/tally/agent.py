@@ -14,6 +14,7 @@ import gc
 from tally import hal, once, record, unload
 from tally.chain import Halted, Unsigned
 from tally.config import MAX_VALUES
+from tally.place import TRIAL
 from tally.publisher import Publisher
 from tally.sensor import Batch, measure, tick_ms
 
@@ -35,6 +36,8 @@ class Agent:
         self.identify_ms = 0
         self.publisher = Publisher(board, self._timed, self._trouble)
         self.rest = None  # of a board that sleeps
+        self.fetch = None  # an update that comes (tally/fetch.py)
+        self.trial = None  # of an update: see tally/place.py
         self.watchdog = None
         self._reset_ms = None  # time since boot at which a flash that failed is tried anew
         self._faults = once("rtc", "flash_faults")  # before this start
@@ -73,7 +76,8 @@ class Agent:
             if not self.chain.halted:
                 self.state = "idle"
         self._feed()
-        if self.rest is not None and not stay_awake:
+        updating = self.trial is not None or (self.fetch is not None and self.fetch.is_fed())
+        if self.rest is not None and not stay_awake and not updating:
             self.rest.sleep_if_idle(self)
 
     def _round(self):
@@ -89,6 +93,17 @@ class Agent:
             self.storage = None
         self._clock_round()
         self.publisher.publish()
+        if self.opened is not None:
+            self._update_round()
+
+    def _update_round(self):
+        if self.trial is not None:
+            if self.trial != TRIAL or self.chain.upto >= self.opened:
+                once("trial", "judge", self)
+        elif self.publisher.manifest is not None:
+            once("update", "consider", self)
+        if self.fetch is not None and self.fetch.step():
+            self.fetch = None
 
     def _trouble(self, error):
         """The storage does not take something, or does not give it back."""

@@ -18,6 +18,8 @@ def set(console, rest):
     words = value.split()
     if what == "owner":
         owner.pin(board.trust, unhex(value, 32))
+    elif what == "updates":
+        owner.pin_updates(board.store, unhex(value, 32))
     elif what == "grant":
         board.trust.accept([unhex(value)])
     elif what == "credential":
@@ -56,7 +58,7 @@ def set(console, rest):
     else:
         raise ConsoleError(
             "usage",
-            "set owner|broker|login|wifi|ca|time|interval|batch|credential|grant|config",
+            "set owner|updates|broker|login|wifi|ca|time|interval|batch|credential|grant|config",
         )
 
 

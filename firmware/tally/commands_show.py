@@ -4,6 +4,7 @@ import json
 
 from tally import cose, hal, light, lock, once, unload
 from tally.commands import ConsoleError, unhex
+from tally.trust import UPDATES, UPDATES_TAKEN
 from tally.version import VERSION
 
 
@@ -12,6 +13,8 @@ def info(console, _):
     if board is None:
         return json.dumps({"state": "fault", "fault": console.fault, "board": hal.board_name()})
     trust = board.trust
+    updates = hal.blob(board.store, UPDATES, 32)
+    taken = hal.blob(board.store, UPDATES_TAKEN, 8)
     facts = {
         "id": board.device.hex(),
         "key": board.key.public.hex(),
@@ -22,6 +25,8 @@ def info(console, _):
         "provisioned": trust.owner is not None and board.config.complete(),
         "owner": trust.owner.hex() if trust.owner else None,
         "gateway": cose.kid(trust.gateway).hex() if trust.gateway else None,
+        "updates": updates.hex() if updates else None,
+        "update": int.from_bytes(taken, "big") if taken else 0,
         "next": board.chain.head.next,
         "state": console.agent.state,
         "locked": lock.locked(),

@@ -17,7 +17,7 @@ from tally.mqtt import Session
 from tally.record import CLOCK_UNSET
 from tally.stream import TIMEOUT_MS, Stream, Trouble
 
-LEAVES = ("/ack", "/cmd")  # of its topic, that a board follows
+LEAVES = ("/ack", "/cmd", "/update", "/update/part")  # of its topic, that a board follows
 _HANDSHAKE_MS = const(20000)
 _REFUSALS = const(
     ("", "the protocol", "the name", "", "the login", "this board")

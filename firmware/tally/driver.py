@@ -1,6 +1,6 @@
 """The start of an agent: sensor, link, watchdog. Loaded for it, and forgotten after it."""
 
-from tally import hal, opening, unload
+from tally import hal, once, opening, unload
 from tally.link import Link
 from tally.sensor import SensorError, Watch
 
@@ -49,8 +49,10 @@ def start(agent):
 
         agent.rest = Rest(config, agent.chain)
         agent.rest.resume(agent)
-    if config["watchdog_s"] and agent.watchdog is None:
-        agent.watchdog = hal.watchdog(config["watchdog_s"])
+    agent.trial = once("place", "state")
+    seconds = config["watchdog_s"] or (agent.trial is not None and 120)  # boot.py has started it
+    if seconds and agent.watchdog is None:
+        agent.watchdog = hal.watchdog(seconds)
     agent.state = "ready"
     board.log("awake again" if agent.woken else "running")
     return True

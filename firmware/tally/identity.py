@@ -8,11 +8,13 @@ Rules
 """
 
 import os
+import sys
 from hashlib import sha256
 
 from tally import hal
 
 _ROOTS = ("boot.py", "lib", "main.py", "modem", "sensors", "tally")  # in this order
+_START = ("boot.py", "main.py")  # in the first place always
 _SALT = "salt"
 PRINT = "print"  # the fingerprint of a board with a modem (modem/who.py)
 
@@ -29,10 +31,10 @@ def _next(folder, last):
     return found
 
 
-def _add(total, path, buffer):
+def _add(total, place, path, buffer):
     file_hash = sha256()
     size = 0
-    with open(path, "rb") as file:
+    with open(place + path, "rb") as file:
         while True:
             length = file.readinto(buffer)
             if not length:
@@ -42,27 +44,33 @@ def _add(total, path, buffer):
     total.update(b"%s %d %s\n" % (path.encode(), size, file_hash.digest().hex().encode()))
 
 
-def _walk(total, folder, buffer):
-    name = _next(folder, "")
+def _walk(total, place, folder, buffer):
+    name = _next(place + folder, "")
     while name is not None:
         if name[-1] == "/":
-            _walk(total, folder + "/" + name[:-1], buffer)
+            _walk(total, place, folder + "/" + name[:-1], buffer)
         else:
-            _add(total, folder + "/" + name, buffer)
-        name = _next(folder, name)
+            _add(total, place, folder + "/" + name, buffer)
+        name = _next(place + folder, name)
 
 
-def digest():
-    """16 bytes over the files of the agent as they lie on this board."""
+def whole(place):
+    """32 bytes over the files of the agent as they lie in a place (tally/place.py)."""
     total = sha256()
     buffer = bytearray(256)
     for root in _ROOTS:
+        folder = "" if root in _START else place
         try:
-            is_folder = os.stat(root)[0] & 0x4000
+            is_folder = os.stat(folder + root)[0] & 0x4000
         except OSError:
             continue
-        (_walk if is_folder else _add)(total, root, buffer)
-    return total.digest()[:16]
+        (_walk if is_folder else _add)(total, folder, root, buffer)
+    return total.digest()
+
+
+def digest():
+    """16 bytes over the files of the agent that runs."""
+    return whole("b/" if "b" in sys.path else "")[:16]
 
 
 def hardware():

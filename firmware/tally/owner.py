@@ -1,7 +1,7 @@
 """Pinning the owner's key, once, and forgetting it. Loaded for a command, then forgotten; the rules are in trust.py."""
 
 from tally import hal
-from tally.trust import COUNTER, GRANT, OWNER, TrustError
+from tally.trust import COUNTER, GRANT, OWNER, UPDATES, UPDATES_TAKEN, TrustError
 
 
 def pin(trust, owner):
@@ -17,9 +17,21 @@ def pin(trust, owner):
     trust.owner = bytes(owner)
 
 
+def pin_updates(store, key):
+    """Pin the key that signs updates. The same key again is no change; another one raises TrustError."""
+    held = hal.blob(store, UPDATES, 32)
+    if held == key:
+        return
+    if held:
+        raise TrustError("this board has another update key")
+    store.set_blob(UPDATES, key)
+    store.commit()
+
+
 def forget(trust):
-    """Forget the owner, the grant, and the counter of commands: the next owner counts anew."""
-    for entry, length in ((GRANT, 40), (COUNTER, 8), (OWNER, 32)):
+    """Forget the owner, the grant, the update key, and what was counted: the next owner counts anew."""
+    known = ((GRANT, 40), (COUNTER, 8), (UPDATES, 32), (UPDATES_TAKEN, 8), (OWNER, 32))
+    for entry, length in known:
         if hal.blob(trust.store, entry, length):
             trust.store.erase_key(entry)
     trust.store.commit()

@@ -24,7 +24,8 @@ _MAX_PASSED_OVER = const(64)  # unreadable records in one step
 
 class Publisher:
     """milestone, checkpoint, nonce: what acknowledgements told last. refused: why the last one was, or None.
-    cursor: seq to publish next. commands: as they came; the agent obeys one at a time."""
+    cursor: seq to publish next. commands: as they came; the agent obeys one at a time. manifest, part: what came of an
+    update last, or None."""
 
     def __init__(self, board, timed, trouble):
         """timed(unix_s, age_s) takes the time of an acknowledgement; trouble(OSError) hears of the storage."""
@@ -41,6 +42,8 @@ class Publisher:
         self.commands = []
         self._word = []  # an acknowledgement, or a grant if _granting
         self._granting = False
+        self.manifest = None  # of an update, as it came
+        self.part = None  # of it
         self._missing = []
         self._progress_ms = hal.ticks_ms()
         self._patience = _RESEND_MS
@@ -111,6 +114,12 @@ class Publisher:
         if topic.endswith(b"/cmd"):
             if data:  # one that is too many takes the last one's place
                 self.commands[_LAST_COMMAND:] = (bytes(data),)
+            return
+        if topic.endswith(b"/update"):
+            self.manifest = bytes(data)
+            return
+        if topic.endswith(b"/part"):
+            self.part = bytes(data)
             return
         self._granting = topic.endswith(b"/grant")
         if self._granting or topic.endswith(b"/ack"):

@@ -14,6 +14,8 @@ from tally import cose, hal, once, signer, unload
 OWNER = "owner"
 GRANT = "grant"  # serial (8 bytes), gateway key (32 bytes)
 COUNTER = "counter"  # of the newest command that was taken (8 bytes)
+UPDATES = "upd_key"  # that signs updates (32 bytes)
+UPDATES_TAKEN = "upd_counter"  # of the newest update that was taken (8 bytes)
 GRANT_BYTES = const(40)
 
 

@@ -118,6 +118,25 @@ def architecture(bits: int) -> str:
     return ARCHITECTURES[64].get(os.uname().machine, "none")
 
 
+def _updated(folder: Path) -> bool:
+    """Whether an update over the air has said which agent runs."""
+    try:
+        return "place" in json.loads((folder / "nvs.json").read_text())["tally"]
+    except (OSError, ValueError, KeyError):
+        return False
+
+
+def _as_laid_out(folder: Path) -> None:
+    """What was laid out is what runs, as after provisioning over a cable."""
+    if _updated(folder):
+        path = folder / "nvs.json"
+        store = json.loads(path.read_text())
+        del store["tally"]["place"]
+        beside = path.with_suffix(".new")
+        beside.write_text(json.dumps(store))
+        beside.replace(path)
+
+
 def flash(folder: Path, bits: int) -> Path:
     """Put the compiled agent on the board's file system, like a programmer would. Returns the file system."""
     try:
@@ -126,6 +145,9 @@ def flash(folder: Path, bits: int) -> Path:
         raise BoardError(str(error)) from error
     target = folder / "flash"
     target.mkdir(parents=True, exist_ok=True)
+    laid, digest = folder / "laid_out", firmware_build.digest(built).hex()
+    if _updated(folder) and laid.exists() and laid.read_text() == digest:
+        return target  # it got another agent over the air since
     wanted = {path.relative_to(built) for path in built.rglob("*") if path.is_file()}
     wanted = {path for path in wanted if not path.name.startswith(".")}
     for name in wanted:
@@ -138,6 +160,8 @@ def flash(folder: Path, bits: int) -> Path:
         for path in (target / root).rglob("*"):
             if path.is_file() and path.relative_to(target) not in wanted:
                 path.unlink()
+    laid.write_text(digest)
+    _as_laid_out(folder)
     settings = target / "config.json"
     if not settings.exists():
         settings.write_text(json.dumps({"sensor": "virtual_sensor"}))

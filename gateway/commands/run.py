@@ -6,6 +6,7 @@ import os
 import re
 import signal
 import threading
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -69,6 +70,8 @@ def command(
     from tallystick_gateway.follower import Follower, gateway_facts
     from tallystick_gateway.mqtt import Broker, Login
     from tallystick_gateway.session import filters, last_will
+    from tallystick_gateway.updates.carrier import Carrier
+    from tallystick_gateway.updates.folder import UpdateFolder
     from tallystick_gateway.writer import Intervals, Writer
 
     log_json(log_level)
@@ -96,6 +99,7 @@ def command(
     authority = console.authority(ca_file) if ca_file else None
     client = f"tallystick-gateway-{own.id.hex()}"
     login = Login(host, port, client, user, password, authority)
+    second = replace(login, client_id=f"{client}-updates")
     ended = threading.Event()
     with held(folder):
         door = Broker(login, filters(own, ledger_key.id), last_will(own))
@@ -127,9 +131,17 @@ def command(
         follower = Follower(folder, door, lambda: writer.enrolment.current.devices, adapters)
         if adapters:
             follower.start()
+        carrier = Carrier(
+            second,
+            own.id,
+            UpdateFolder(folder.updates),
+            lambda: writer.enrolment.current.devices,
+        )
+        orderly(carrier.start)
         structlog.get_logger().info("running", gateway=own.id.hex(), origin=own.origin)
         while not ended.wait(0.5) and writer.is_alive():
             pass
+        carrier.stop()
         if adapters:
             follower.stop()
         writer.stop()

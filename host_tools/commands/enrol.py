@@ -6,6 +6,7 @@ from pathlib import Path
 
 import rich_click as click
 
+from tallystick.keys import PublicKey
 from tallystick_host import boards, options, terminal
 from tallystick_host import enrol as enrolling
 from tallystick_host.authority import Authority
@@ -28,6 +29,7 @@ __all__ = ["command"]
     options.GATEWAY,
     options.BROKER,
     options.NO_LOGIN,
+    options.UPDATE_KEY,
     options.INTERVAL,
     options.BATCH,
     options.EXPIRES,
@@ -44,6 +46,7 @@ def command(
     gateway: str | None,
     broker: str | None,
     no_login: bool,
+    update_key: PublicKey | None,
     interval: int | None,
     batch: int | None,
     expires: int | None,
@@ -63,7 +66,9 @@ def command(
     kind = boards.kind(board, virtual)
     port = options.one_board(port, virtual, board)
     who = Authority.load(home, enrolment_path, gateway)
-    settings = Settings(*options.broker_address(broker), interval, batch, not no_login)
+    settings = Settings(
+        *options.broker_address(broker), interval, batch, not no_login, update_key=update_key
+    )
     checked = None if name is None else check_name(name)
     transport = VirtualBoard(virtual) if virtual is not None else SerialPort(port or "")
     try:

@@ -40,6 +40,7 @@ common_options = options.together(
     ),
     click.option("--login-password-file", type=click.Path(path_type=Path, dir_okay=False)),
     options.NO_LOGIN,
+    options.UPDATE_KEY,
     click.option("--wifi", metavar="SSID", help="Network; its password from --wifi-password-file."),
     click.option(
         "--wifi-password-file",
@@ -166,6 +167,7 @@ def _shared(given: Mapping[str, Any]) -> Wish:
             batch=given["batch"],
             make_login=not given["no_login"],
             other_login=given["login"] is not None,
+            update_key=given["update_key"],
         ),
         name=None if given["name"] is None else check_name(given["name"]),
         wifi_ssid=given["wifi"],

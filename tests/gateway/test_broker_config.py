@@ -159,12 +159,17 @@ def test_a_board_writes_only_its_own_topics(site: Site, boards: list[Board]) -> 
     ledger = topics.Ledger(site.ledger)
     with client(site, boards[0].id.hex()) as board:
         assert [0] == board.connected
-        for topic in (own.up, own.state, f"{own.cmd}/accepted", f"{own.cmd}/rejected"):
+        for topic in (
+            *(own.up, own.state, f"{own.cmd}/accepted", f"{own.cmd}/rejected"),
+            *(own.want, own.update_state),
+        ):
             assert NOT_AUTHORISED != board.publish(topic), topic
         for topic in (
             *(other.up, other.state, f"{other.cmd}/accepted", other.verified("temperature")),
             *(own.ack, own.cmd, own.rejected, own.standing, own.verified("temperature")),
             *(gateway.state, gateway.checkpoint, gateway.grant, ledger.submit, ledger.tips),
+            *(own.update, own.part, other.want, other.update_state),
+            *(gateway.update, gateway.offer, gateway.update_answer),
             *("homeassistant/device/x/config", "anything", "$SYS/broker/uptime"),
         ):
             assert NOT_AUTHORISED == board.publish(topic), topic
@@ -175,12 +180,30 @@ def test_a_board_reads_only_what_is_meant_for_it(site: Site, boards: list[Board]
     own, other = (topics.Device(board.id) for board in boards[:2])
     grant = topics.Gateway(site.gateway.id).grant
     with client(site, f"gateway-{site.gateway.id.hex()}", tls=False) as gateway:
-        for topic in (own.ack, other.ack, other.verified("a"), grant, own.cmd):
+        for topic in (
+            *(own.ack, other.ack, other.verified("a"), grant, own.cmd),
+            *(own.update, own.part, other.update, other.part),
+        ):
             assert NOT_AUTHORISED != gateway.publish(topic, topic.encode(), retain=True)
     with client(site, boards[0].id.hex()) as board:
         board.client.subscribe("#", 1)
-        eventually(lambda: len(board.messages) >= 3 or None, "what is retained for it")
-        assert {own.ack, own.cmd, grant} == set(board.messages)
+        eventually(lambda: len(board.messages) >= 5 or None, "what is retained for it")
+        assert {own.ack, own.cmd, grant, own.update, own.part} == set(board.messages)
+
+
+def test_who_brings_updates(site: Site, boards: list[Board]) -> None:
+    """An engineer could not publish one, or could put it before boards past the gateway."""
+    gateway, device = topics.Gateway(site.gateway.id), topics.Device(boards[0].id)
+    with client(site, "engineer", tls=False) as engineer:
+        for topic in (gateway.update, gateway.offer):
+            assert NOT_AUTHORISED != engineer.publish(topic)
+        for topic in (device.update, device.part, device.update_state, gateway.update_answer):
+            assert NOT_AUTHORISED == engineer.publish(topic)
+        with client(site, boards[0].id.hex()) as board:
+            board.publish(device.update_state, b"{}", retain=True)
+        for topic in (gateway.update_answer, topics.update_states(), topics.offers()):
+            engineer.client.subscribe(topic, 1)
+        eventually(lambda: device.update_state in engineer.messages or None, "what boards say")
 
 
 def test_strangers_stay_out(site: Site, boards: list[Board]) -> None:

@@ -17,6 +17,15 @@ def test_the_topics_of_the_specification() -> None:
     assert [root + "00112233445566ff/" + end for end in ("up", "ack", "cmd", "state", "rejected")] == [
         device.up, device.ack, device.cmd, device.state, device.rejected,
     ]  # fmt: skip
+    assert [device.base + "/update" + end for end in ("", "/want", "/part", "/state")] == [
+        device.update, device.want, device.part, device.update_state,
+    ]  # fmt: skip
+    assert [gateway.base + "/update" + end for end in ("", "/offer", "/answer")] == [
+        gateway.update, gateway.offer, gateway.update_answer,
+    ]  # fmt: skip
+    assert [root + "+/update" + end for end in ("", "/want", "/state")] == [
+        topics.offers(), topics.wants(), topics.update_states(),
+    ]  # fmt: skip
     assert device.base + "/verified/t" == device.verified("t")
     assert [root + "gateway/00112233445566ff/" + end for end in ("state", "checkpoint", "grant")] == [
         gateway.state, gateway.checkpoint, gateway.grant,

@@ -38,6 +38,7 @@ TYPS = {
     "command": Typ.COMMAND,
     "challenge": Typ.CHALLENGE,
     "grant": Typ.GRANT,
+    "manifest": Typ.UPDATE,
     "block": Typ.BLOCK,
     "statement": Typ.STATEMENT,
     "credential": Typ.CREDENTIAL,

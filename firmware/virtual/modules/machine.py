@@ -7,7 +7,7 @@ Rules
 * `reset` and `deepsleep` end the process with a status of their own; what survives (RTC memory, the clock,
   the cause) waits in `reset.json` for the next start. A killed process is a power cut: nothing survives.
 * A real chip is not on the heap: what is rare stands in modules of its own, which are loaded when they are asked for
-  (pin.py, uart.py, wdt.py, machine_rest.py).
+  (pin.py, timer.py, uart.py, wdt.py, machine_rest.py).
 """
 
 import json
@@ -68,7 +68,7 @@ def reset():
 
 
 def __getattr__(name):
-    module = name.lower() if name in ("Pin", "UART", "WDT") else "machine_rest"
+    module = name.lower() if name in ("Pin", "Timer", "UART", "WDT") else "machine_rest"
     return getattr(__import__(module), name)
 
 

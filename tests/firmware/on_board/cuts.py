@@ -98,18 +98,23 @@ def check(data, taken):
     return kept, good
 
 
-blank = bytearray(b"\xff" * (BLOCK * BLOCKS))
-os.VfsLfs2.mkfs(Disk(blank, -1))
-data = bytearray(blank)
-taken, operations = life(data, -1)
-print("taken", taken)
-print("operations", operations)
-for n in range(operations):
-    data[:] = blank
-    taken, _ = life(data, n)
-    kept, good = check(data, taken)
-    if kept < taken or kept > taken + 1:
-        print("lost", n, taken, kept)
-    if not good:
-        print("torn", n)
-print("end")
+def main():
+    blank = bytearray(b"\xff" * (BLOCK * BLOCKS))
+    os.VfsLfs2.mkfs(Disk(blank, -1))
+    data = bytearray(blank)
+    taken, operations = life(data, -1)
+    print("taken", taken)
+    print("operations", operations)
+    for n in range(operations):
+        data[:] = blank
+        taken, _ = life(data, n)
+        kept, good = check(data, taken)
+        if kept < taken or kept > taken + 1:
+            print("lost", n, taken, kept)
+        if not good:
+            print("torn", n)
+    print("end")
+
+
+if __name__ == "__main__":
+    main()

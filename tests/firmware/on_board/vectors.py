@@ -24,6 +24,7 @@ from tally import (
     opening,
     record,
     trust,
+    update,
 )
 
 # as numbers: in the compiled agent they have no names any more
@@ -127,6 +128,8 @@ def messages():
         elif case["kind"] == "grant":
             granted = grant.Grant(trust.opened([raw], key, GRANT))
             good = [granted.gateway, granted.serial] == [fields[0], fields[2]]
+        elif case["kind"] == "manifest":
+            good = update.read(raw, key) == fields
         else:
             continue
         if not good:
@@ -135,8 +138,8 @@ def messages():
     print("messages", count)
 
 
-def is_refused(what, raw, key, device):
-    """Does the board refuse these bytes?"""
+def is_refused(what, raw, key, device, signer):
+    """Does the board refuse these bytes? signer: the key that signed those whose form is wrong."""
     try:
         if what == "cbor":
             decode.decode(raw)
@@ -147,9 +150,11 @@ def is_refused(what, raw, key, device):
             message.Acknowledgement(payload, key, device)
         elif what == "grant":
             grant.Grant(trust.opened([raw], key, GRANT))
+        elif what == "manifest":
+            update.read(raw, signer)
         else:
             return None  # the board never reads one
-    except (cbor.CborError, trust.MessageError):
+    except (cbor.CborError, trust.MessageError, update.Refused):
         return True
     return False
 
@@ -157,6 +162,8 @@ def is_refused(what, raw, key, device):
 def refused():
     """What every implementation refuses, the board refuses."""
     key = device = None
+    signer = [case["seed"] for case in cases("message") if case["kind"] == "challenge"][0]
+    signer = ed25519.public(bytes.fromhex(signer))
     for case in cases("message"):
         if case["kind"] == "acknowledgement":
             key = ed25519.public(bytes.fromhex(case["seed"]))
@@ -164,7 +171,7 @@ def refused():
             break
     count = 0
     for case in cases("refused"):
-        outcome = is_refused(case["object"], bytes.fromhex(case["bytes"]), key, device)
+        outcome = is_refused(case["object"], bytes.fromhex(case["bytes"]), key, device, signer)
         if outcome is False:
             print("FAIL refused", case["object"], case["name"])
         count += outcome is not None

@@ -20,7 +20,7 @@ from tests.parts import ROOT
 
 VECTORS = ROOT / "tests" / "vectors"
 ASKED = ("proof", "policy", "now", "heads", "lists")
-NOT_IN_A_PROOF = {"command", "challenge", "grant"}
+NOT_IN_A_PROOF = {"command", "challenge", "grant", "manifest"}
 
 
 def refused() -> list[dict[str, Any]]:
