@@ -9,17 +9,25 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from functools import partial
-from importlib.metadata import version
 from typing import Any, Final
 
 import cbor2
 
 __all__ = ["loads"]
 
-_OLD: Final = int(version("cbor2").partition(".")[0]) < 6
+_NULL: Final = b"\xf6"
 _INDEFINITE: Final = 31
 _BYTES, _TEXT, _ARRAY, _MAP, _TAG, _OTHER = 2, 3, 4, 5, 6, 7
 _FLOATS: Final = {25: 2, 26: 4, 27: 8}
+
+
+def _is_old() -> bool:
+    """Is it a version without the option? Its number is not asked for: that takes longer than a verdict."""
+    try:
+        cbor2.loads(_NULL, allow_duplicate_keys=False)
+    except TypeError:
+        return True
+    return False
 
 
 def _old_loads(
@@ -36,7 +44,7 @@ def _old_loads(
 # The value of a document in which no map has a key twice. Raises whatever the library raises; what a semantic decoder
 # raises is its cause.
 loads: Final[Callable[..., Any]] = (
-    _old_loads if _OLD else partial(cbor2.loads, allow_duplicate_keys=False)
+    _old_loads if _is_old() else partial(cbor2.loads, allow_duplicate_keys=False)
 )
 
 

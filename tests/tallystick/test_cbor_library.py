@@ -22,7 +22,7 @@ package = sys.modules["tallystick"] = types.ModuleType("tallystick")
 package.__path__ = [sys.argv[1]]
 from tallystick import cbor, cbor_library
 from tallystick.errors import TallystickError
-assert cbor_library._OLD
+assert cbor_library._is_old()
 def ask(raw):
     try:
         value = cbor.decode(raw)
