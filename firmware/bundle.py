@@ -149,6 +149,7 @@ class _Resolve(ast.NodeTransformer):
         """own: the path of the module, if it is put into the whole; else `whole` is what the others call that."""
         self._links, self._table, self._own, self._whole = links, table, own, whole
         self._scopes: list[set[str]] = []
+        self.reads = False  # whether a module that stays reads out of the whole
 
     def _free(self, name: str) -> bool:
         return not any(name in scope for scope in self._scopes)
@@ -158,6 +159,7 @@ class _Resolve(ast.NodeTransformer):
             message = f"no {place[1]!r} in {place[0]!r}"
             raise BundleError(message)
         if self._own is None:
+            self.reads = True
             return ast.Attribute(ast.Name(self._whole, ast.Load()), self._table[place], context)
         return ast.Name(self._table[place], context)
 
@@ -322,7 +324,7 @@ def bundle(trees: dict[str, ast.Module], into: str, members: tuple[str, ...]) ->
                 raise BundleError(message)
         resolve = _Resolve(links[path], table, own, whole)
         tree.body = [resolve.visit(node) for node in tree.body]
-        if own is None and (links[path].modules or links[path].names):
+        if resolve.reads:
             package = into.rpartition("/")[0].replace("/", ".")
             at = 1 if ast.get_docstring(tree) is not None else 0
             tree.body.insert(at, ast.ImportFrom(package, [ast.alias(whole)], 0))
