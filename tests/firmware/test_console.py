@@ -96,7 +96,7 @@ def test_challenge(board: VirtualBoard) -> None:
         ("set credential " + "00" * 261, "ERROR length 1 to 260 bytes are needed"),
         (
             "set",
-            "ERROR usage set owner|broker|login|wifi|ca|time|interval|batch|credential|grant|config",
+            "ERROR usage set owner|updates|broker|login|wifi|ca|time|interval|batch|credential|grant|config",
         ),
         ("unset owner yes", "ERROR confirm type: unset owner and the id of this board"),
         ("run", "ERROR config set a broker first"),
