@@ -55,6 +55,7 @@ ERRORS: Final[dict[str, tuple[str, str]]] = {
     "record": ("a record has another form", "4"),
     "chain": ("a record does not fit the chain", "5"),
     "message": ("an acknowledgement, command, challenge or grant has another form", "6"),
+    "update": ("an update that a board, a gateway or tally update refuses", "6.1"),
     "merkle": ("a path leads elsewhere", "7"),
     "note": ("a signed note or a verifier key has another form", "7"),
     "checkpoint": ("a checkpoint has another form", "7"),

@@ -43,6 +43,9 @@ class Inside:
         """link.py writes a DISCONNECT, and nothing else."""
         self.leave()
 
+    def drain(self):
+        """The modem says our last word by itself."""
+
     def close(self):
         self.at.unsolicited.clear()
         self.at.quoted = None

@@ -152,6 +152,7 @@ class Link:
         try:
             self.tell("/state", word, True)
             self._session.say(self._session.sock.write, b"\xe0\x00")  # DISCONNECT
+            self._session.sock.drain()
         except _BROKEN:
             self._log("the connection was lost at its end")
         self._session.sock.close()

@@ -15,6 +15,8 @@ from tally import hal
 
 MAX_MESSAGE_BYTES = const(1024)
 TIMEOUT_MS = const(10000)
+_DRAINS = const(16)
+_DRAIN_MS = const(250)
 _MAX_PACKET = const(1 << 20)  # read past, never held
 
 
@@ -84,6 +86,14 @@ class Stream:
             at += sent or 0
         if at:
             self._out = bytearray()
+
+    def drain(self):
+        """After a last word: read until the other side has closed. A socket that is closed with something unread resets
+        the connection, and what was said last would be thrown away over there.
+        """
+        for _ in range(_DRAINS):
+            if not self._poll.poll(_DRAIN_MS) or self._socket.read(256) == b"":
+                break
 
     def close(self):
         self._poll.unregister(self._socket)
