@@ -26,8 +26,8 @@ def _integer(data, at):
 def signature(data):
     """r || s with s <= n/2, from r || s or from DER: a card gives either. Raises ValueError.
 
-    64 bytes are r || s. DER is as short when both integers are below 2^232, once in 2^46 signatures; such a record is one
-    that nobody can verify, as after any mistake of a card.
+    64 bytes are r || s. DER is as short when both integers are below 2^232, once in 2^46 signatures; such a record is
+    one that nobody can verify, as after any mistake of a card.
     """
     if len(data) == 64:
         r = int.from_bytes(data[:32], "big")
