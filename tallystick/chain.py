@@ -242,7 +242,7 @@ class Chain:
 
     def _collision(self, record: Record, key: PublicKey, held: Link | None) -> Finding | None:
         """Fork or disowned, if another record stands where this one would."""
-        if self._is_disowned(record, held):
+        if (self.disowned or self.adoptions) and self._is_disowned(record, held):
             if len(self.disowned) >= limits.CHAIN_RANGES:
                 raise LimitError("chain.ranges", "too many disowned records")
             self.disowned.add(record.id)
