@@ -81,6 +81,9 @@ class CrossCheck:
         before: list[bytes] = []  # the different rows of the seq before
         here: list[bytes] = []
         for row in _sorted(held):
+            if len(here) == 1 and row[16:24] == here[0][8:16] and _seq(row) == _seq(here[0]) + 1:
+                before, here = here, [row]  # it follows the one row before it
+                continue
             if here and row[:8] != here[0][:8]:
                 before, here = here, []
             here.append(row)

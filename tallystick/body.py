@@ -312,7 +312,8 @@ def _column(value: cbor.Value) -> tuple[int | None, ...]:
         raise LimitError("record.columns", f"{len(value)} readings, the limit is {limits.READINGS}")
     first = value[0]
     if len(value) == 1 and is_int(first):  # what most boards send
-        _check_64_bits((first,))
+        if first not in _INT64:
+            raise FormatError("record.columns", "a value or difference beyond 64 bits")
         return (first,)
     if set(map(type, value)) == {int}:  # the common case, in C
         values = tuple(accumulate(cast("list[int]", value)))

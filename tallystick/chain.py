@@ -205,16 +205,17 @@ class Chain:
         held = self.links.get(record.seq)
         if held is not None and held.id == record.id:
             return Finding(Result.DUPLICATE, "already there", held.id)
-        self._check_place(record, key)
+        in_force = self.key_at(record.seq)
+        self._check_place(record, key, in_force)
         if record.id in self.disowned:
             return Finding(Result.DUPLICATE, "already there, disowned", record.id)
-        collision = self._collision(record, key, held)
+        collision = self._collision(record, key, in_force, held)
         if collision is not None:
             return collision
         self._extend(record)
         return _ADMITTED
 
-    def _check_place(self, record: Record, key: PublicKey) -> None:
+    def _check_place(self, record: Record, key: PublicKey, in_force: PublicKey) -> None:
         """What the device's own key may never sign at this seq, whatever else is there."""
         if record.seq < self.start:
             raise LinkError("chain.before-start", f"seq {record.seq} lies before {self.start}")
@@ -223,11 +224,11 @@ class Chain:
         ):
             # stops a chain from being spliced onto another device's start
             raise LinkError("chain.genesis", "seq 0 is not an open that starts this device's chain")
-        in_force = self.key_at(record.seq)
         if key != in_force and self._order(key) > self._order(in_force):
             raise LinkError("chain.key", f"key {key.kid.hex()} is not in force at seq {record.seq}")
         if (
-            record.kind is not Kind.OPEN
+            len(self.periods) > 1
+            and record.kind is not Kind.OPEN
             and key == in_force
             and any(record.seq == period.start for period in self.periods[1:])
         ):
@@ -240,9 +241,11 @@ class Chain:
     def _order(self, key: PublicKey) -> int:
         return next(i for i, period in enumerate(self.periods) if period.key == key)
 
-    def _collision(self, record: Record, key: PublicKey, held: Link | None) -> Finding | None:
+    def _collision(
+        self, record: Record, key: PublicKey, in_force: PublicKey, held: Link | None
+    ) -> Finding | None:
         """Fork or disowned, if another record stands where this one would."""
-        if self._is_disowned(record, held):
+        if (self.disowned or self.adoptions) and self._is_disowned(record, held):
             if len(self.disowned) >= limits.CHAIN_RANGES:
                 raise LimitError("chain.ranges", "too many disowned records")
             self.disowned.add(record.id)
@@ -251,8 +254,8 @@ class Chain:
             )
         if held is not None:
             return self._fork(record.seq, record, held, f"another record has seq {record.seq}")
-        if key != self.key_at(record.seq):
-            start = next(p.start for p in self.periods if p.key == self.key_at(record.seq))
+        if key != in_force:
+            start = next(p.start for p in self.periods if p.key == in_force)
             rotate = self.links.get(start - 1)
             return self._fork(record.seq, record, rotate, "signed by a key that was replaced")
         before = self.links.get(record.seq - 1)

@@ -8,6 +8,7 @@ signature: keys of low order and encodings that are not canonical never become o
 
 from __future__ import annotations
 
+from functools import partial
 from hashlib import sha256
 from typing import TYPE_CHECKING, Final
 
@@ -18,6 +19,8 @@ from tallystick.errors import FormatError, KeyRefusedError, SignatureError
 from tallystick.value import Value, computed
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     # signing, PEM and P-256 load these where they are used: a verdict on an Ed25519 proof needs none of them
     from cryptography.hazmat.primitives.asymmetric import ec
 
@@ -72,6 +75,12 @@ class PublicKey(Value):
         return _ed25519(self.raw) if self.alg == ED25519 else _p256(self.raw)
 
     @computed
+    def _verify(self) -> Callable[[bytes, bytes], None]:
+        if isinstance(self._key, ed25519.Ed25519PublicKey):
+            return self._key.verify
+        return partial(_verify_p256, self._key)
+
+    @computed
     def kid(self) -> bytes:
         """The 8 bytes that name this key in headers."""
         return kid(self.raw)
@@ -83,10 +92,7 @@ class PublicKey(Value):
         if len(signature) != SIGNATURE_BYTES:
             raise SignatureError("signature.length", f"{len(signature)} bytes, expected 64")
         try:
-            if isinstance(self._key, ed25519.Ed25519PublicKey):
-                self._key.verify(signature, message)
-            else:
-                _verify_p256(self._key, signature, message)
+            self._verify(signature, message)
         except InvalidSignature as error:
             raise SignatureError("signature.wrong", "the signature does not verify") from error
 
