@@ -195,6 +195,8 @@ def install_rom(folder: Path, bits: int) -> None:
     if not link.is_symlink() or link.readlink() != rom:
         beside = folder / f"rom.{os.getpid()}"
         beside.symlink_to(rom)
+        if link.is_dir() and not link.is_symlink():
+            shutil.rmtree(link)  # a copy of the folder that followed the link
         beside.replace(link)
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from firmware import build as firmware_build
-from tests.firmware.bench import FIRMWARE, WAIT_S, on_board
+from tests.firmware.bench import FIRMWARE, WAIT_S, VirtualBoard, on_board
 from tests.parts import ROOT
 
 SCRIPT = ROOT / "tests" / "firmware" / "on_board" / "chip_partition.py"
@@ -151,3 +151,14 @@ def test_damaged_program(chip: Chip, tmp_path: Path, at: int) -> None:
 def test_no_room_for_another_program(chip: Chip) -> None:
     """Most boards are flashed without: an update must learn it before it writes a byte."""
     assert ["runs factory", "next 2", "confirmed -261"] == chip.start("ordinary")
+
+
+@pytest.mark.usefixtures("micropython64")
+def test_a_copied_board_runs(tmp_path: Path) -> None:
+    """Whoever copies the folder of a board, links and all, has a clone of it, as a thief would have."""
+    with VirtualBoard(tmp_path / "one") as board:
+        device = board.info()["id"]
+    shutil.copytree(tmp_path / "one", tmp_path / "twin")
+    assert not (tmp_path / "twin" / "rom").is_symlink()
+    with VirtualBoard(tmp_path / "twin") as twin:
+        assert device == twin.info()["id"]
