@@ -10,8 +10,9 @@ Rules
 * A module in native code that the architecture cannot have is left out; the agent has it in Python, too.
 * umqtt is not ours and not in the tree: `make setup` unpacks it. It is compiled without the methods that the agent
   replaces (tally/mqtt.py): two kilobytes of a small heap.
-* Constants are put where they are used (fold.py), what is always loaded becomes one module (bundle.py), and names that
-  nobody outside can know are shortened (shorten.py). The agent digest is over the compiled files.
+* Constants are put where they are used (fold.py), what is always loaded becomes one module (bundle.py), names that
+  nobody outside can know are shortened (shorten.py), and the rest become words of the ROM (rename.py;
+  build/firmware/names.json has them). The agent digest is over the compiled files.
 * What a virtual board always has where a real one has its chip is compiled to native code: MicroPython keeps that out
   of the heap, where the chip's own code is not either.
 """
@@ -34,7 +35,7 @@ sys.path.insert(0, str(ROOT))
 
 from firmware.bundle import bundle  # noqa: E402 - found where this file stands
 from firmware.fold import fold  # noqa: E402 - found where this file stands
-from firmware.rename import bound, identifiers, rename, renamed, settings  # noqa: E402 - found where this file stands
+from firmware.rename import identifiers, public, rename, renamed, settings  # noqa: E402 - found where this file stands
 from firmware.shorten import shorten  # noqa: E402 - found where this file stands
 
 OUTPUT = ROOT / "build" / "firmware"
@@ -63,7 +64,16 @@ ALWAYS = ("tally/ed25519", "tally/sha512", "tally/mqtt", "tally/hal")  # loaded,
 # of a signer; of a sensor; and what a sensor has of tally/hal.py
 SEAMS = (
     *("public", "sign", "verify", "forget", "Sensor", "channels", "read"),
-    *("ticks_ms", "ticks_us", "ticks_diff", "ticks_add", "sleep_ms", "uptime_ms", "uptime_s", "unix_time"),
+    *(
+        "ticks_ms",
+        "ticks_us",
+        "ticks_diff",
+        "ticks_add",
+        "sleep_ms",
+        "uptime_ms",
+        "uptime_s",
+        "unix_time",
+    ),
 )
 NAMES = "names.json"  # what the agent's own names became
 OPEN = ("sensors/i2c",)
@@ -153,7 +163,8 @@ def _kept(
 ) -> dict[str, str]:
     """What `make` makes of these sources (what: in which way), from build/firmware/cache/ if it was made before."""
     tools = [
-        (FIRMWARE / name).read_text() for name in ("build.py", "fold.py", "bundle.py", "shorten.py", "rename.py")
+        (FIRMWARE / name).read_text()
+        for name in ("build.py", "fold.py", "bundle.py", "shorten.py", "rename.py")
     ]
     key = hashlib.sha256(json.dumps([sources, tools, what]).encode()).hexdigest()
     cached = OUTPUT / "cache" / f"{key}.json"
@@ -169,12 +180,11 @@ def _outside(sources: dict[str, str]) -> set[str]:
     """Names that others know: start-up, the chip, and who writes a sensor or a signer."""
     plain = [ast.parse((FIRMWARE / name).read_text()) for name in PLAIN]
     found = {name for tree in plain for node in ast.walk(tree) for name in identifiers(node)}
-    for path in sorted((FIRMWARE / "virtual" / "modules").glob("*.py")):
-        found.update(name for name in bound(ast.parse(path.read_text())) if not name.startswith("_"))
-    for path, text in sources.items():
-        if path in OPEN:
-            found.update(name for name in bound(ast.parse(text)) if not name.startswith("_"))
-        elif path.startswith("sensors/"):
+    chip = [path.read_text() for path in sorted((FIRMWARE / "virtual" / "modules").glob("*.py"))]
+    for text in (*chip, *(sources[name] for name in OPEN)):
+        found |= public(ast.parse(text))
+    for name, text in sources.items():
+        if name.startswith("sensors/"):
             found |= settings(ast.parse(text))
     return found | set(SEAMS)
 
@@ -266,8 +276,7 @@ def build_rom(architecture: str) -> Path:
         chip = {name: ast.parse(sources[name]) for name in CHIP}
         fold(chip)
         shorten(chip, arguments=False)
-        public = set().union(*map(bound, chip.values()))
-        rename(chip, CHIP, {name for name in public if not name.startswith("_")})
+        rename(chip, CHIP, set().union(*map(public, chip.values())))
         return {**sources, **{name: ast.unparse(tree) for name, tree in chip.items()}}
 
     sources = _kept(sources, make)
