@@ -26,7 +26,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 FIRMWARE = Path(__file__).resolve().parent
@@ -176,10 +176,15 @@ def _kept(
     return made
 
 
+def _known(sources: Iterable[str]) -> set[str]:
+    """All names in these sources."""
+    trees = (ast.parse(text) for text in sources)
+    return {name for tree in trees for node in ast.walk(tree) for name in identifiers(node)}
+
+
 def _outside(sources: dict[str, str]) -> set[str]:
     """Names that others know: start-up, the chip, and who writes a sensor or a signer."""
-    plain = [ast.parse((FIRMWARE / name).read_text()) for name in PLAIN]
-    found = {name for tree in plain for node in ast.walk(tree) for name in identifiers(node)}
+    found = _known((FIRMWARE / name).read_text() for name in PLAIN)
     chip = [path.read_text() for path in sorted((FIRMWARE / "virtual" / "modules").glob("*.py"))]
     for text in (*chip, *(sources[name] for name in OPEN)):
         found |= public(ast.parse(text))
@@ -276,7 +281,8 @@ def build_rom(architecture: str) -> Path:
         chip = {name: ast.parse(sources[name]) for name in CHIP}
         fold(chip)
         shorten(chip, arguments=False)
-        rename(chip, CHIP, set().union(*map(public, chip.values())))
+        others = _known(text for name, text in sources.items() if name not in CHIP)
+        rename(chip, CHIP, others.union(*map(public, chip.values())))
         return {**sources, **{name: ast.unparse(tree) for name, tree in chip.items()}}
 
     sources = _kept(sources, make)

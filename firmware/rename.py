@@ -10,8 +10,8 @@ Rules
   before means the same afterwards.
 * Renamed is what the program itself binds. A name keeps its name that stands in a text (`once("start", "lamp")`), that
   is one of `outside` or of a module, or that something of MicroPython's has, too (`SHARED`).
-* So does one that a caller may give as a text: what goes into `**facts`, and what a module binds that looks into
-  `globals`.
+* So does one that a caller may give as a text: what goes into `**facts`, and what stands, as a name or as a word, in a
+  module that looks into `globals` or has `once` call what a variable says.
 * A word is used once, and not at all if the program uses it for anything. The longest names go first.
 """
 
@@ -161,6 +161,29 @@ def _as_text(trees: Iterable[ast.Module]) -> set[str]:
     return found
 
 
+def _calls_by_text(tree: ast.Module) -> bool:
+    """Whether a function to be called comes out of a variable."""
+    return any(
+        isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Name)
+        and node.func.id == "once"
+        and not isinstance(node.args[1], ast.Constant)
+        for node in ast.walk(tree)
+    )
+
+
+def _words_of(tree: ast.Module) -> set[str]:
+    """All words of the texts of a module, its comments apart."""
+    comments = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
+    return {
+        word
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Constant) and isinstance(node.value, str)
+        if id(node) not in comments
+        for word in node.value.split()
+    }
+
+
 class _Rename(ast.NodeTransformer):
     def __init__(self, names: dict[str, str]) -> None:
         self._names = names
@@ -209,8 +232,8 @@ def rename(trees: dict[str, ast.Module], first: Sequence[str], outside: set[str]
         place = next((n for n, begin in enumerate(first) if path.startswith(begin)), len(first))
         for name in bound(tree):
             rank[name] = min(rank.get(name, place), place)
-        if "globals" in names:
-            kept |= bound(tree)
+        if "globals" in names or _calls_by_text(tree):
+            kept |= bound(tree) | _words_of(tree)
     wanted = sorted(
         (
             name

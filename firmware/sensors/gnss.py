@@ -3,6 +3,7 @@
 channels   latitude    lat   -6
            longitude   lon   -6
            altitude    m     -1
+utc        the satellites' time, which sets the board's clock
 
 Rules
 * Without a fix all channels are None: the last position is not made up again.
@@ -14,6 +15,7 @@ Rules
 from micropython import const
 from modem.at import AtError
 from modem.cell import the
+from tally import hal
 
 _LIMIT_MS = const(900)
 _RETRY = const(30)  # readings until a receiver that said nothing is switched on again
@@ -45,14 +47,27 @@ def degrees(text, hemisphere):
     return -value if hemisphere in "SW" else value
 
 
+def utc(date, time):
+    """Unix seconds of yyyymmdd and hhmmss.s, None where that is no time. A receiver's clock comes with its fix; what it
+    says may still be nonsense."""
+    time = time.split(".")[0]
+    if len(date) != 8 or len(time) != 6 or not (date + time).isdigit():
+        return None
+    hours, minutes, seconds = int(time[:2]), int(time[2:4]), int(time[4:])
+    month, day = int(date[4:6]), int(date[6:])
+    if not (0 < month < 13 and 0 < day < 32 and hours < 24 and minutes < 60 and seconds < 61):
+        return None
+    return hal.days(int(date[:4]), month, day) * 86400 + hours * 3600 + minutes * 60 + seconds
+
+
 def of_cgnsinf(fields):
-    """(latitude, longitude, altitude) of the values of +CGNSINF: run, fix, time, latitude, longitude, altitude, ..."""
+    """(latitude, longitude, altitude), Unix s of the values of +CGNSINF: run, fix, time, latitude, longitude, ..."""
     if fields[0] != "1" or fields[1] != "1":
         raise ValueError("no fix")
     latitude, longitude = scaled(fields[3], 6), scaled(fields[4], 6)
     if abs(latitude) > 90 * 10**6 or abs(longitude) > 180 * 10**6:
         raise ValueError("not on the earth")
-    return latitude, longitude, scaled(fields[5], 1)
+    return (latitude, longitude, scaled(fields[5], 1)), utc(fields[2][:8], fields[2][8:])
 
 
 def of_cgnssinfo(fields):
@@ -61,7 +76,9 @@ def of_cgnssinfo(fields):
         if fields[at] in ("N", "S"):
             latitude = degrees(fields[at - 1], fields[at])
             longitude = degrees(fields[at + 1], fields[at + 2])
-            return latitude, longitude, scaled(fields[at + 5], 1)
+            date = fields[at + 3]
+            date = "20" + date[4:] + date[2:4] + date[:2]
+            return (latitude, longitude, scaled(fields[at + 5], 1)), utc(date, fields[at + 4])
     raise ValueError("no fix")
 
 
@@ -70,11 +87,13 @@ class Sensor:
 
     def __init__(self):
         self._silent = 0
+        self.utc = None
 
     def read(self):
         cell = the()
         short = cell.model.startswith("SIM7000")
         name = "+CGNSINF" if short else "+CGNSSINFO"
+        self.utc = None
         try:
             if cell.at.doubt:
                 return None, None, None  # the link gets it back in step
@@ -82,7 +101,7 @@ class Sensor:
                 self._switch_on(cell.at)
             line = cell.at.command(name, _LIMIT_MS, name + ":")[0]
             fields = [field.strip() for field in line.split(",")]
-            position = of_cgnsinf(fields) if short else of_cgnssinfo(fields)
+            position, self.utc = of_cgnsinf(fields) if short else of_cgnssinfo(fields)
         except (OSError, ValueError, IndexError):
             self._silent += 1
             return None, None, None

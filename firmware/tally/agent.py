@@ -206,6 +206,9 @@ class Agent:
         # After a long stop the schedule starts anew instead of catching up.
         self.due_ms = (self.due_ms if late < self._interval else now) + self._interval
         values, statuses = measure(self.sensor)
+        utc = getattr(self.sensor, "utc", None)
+        if utc is not None:
+            self.clock_event(self.board.clock.received(utc))
         self._progress = True
         batch = self.batch
         full = (len(batch) + 1) * len(values) > MAX_VALUES

@@ -3,8 +3,9 @@
 Rules
 * Order in the chain is seq and prev: a clock that jumps, in either direction, changes no order and loses nothing.
 * Every source is believed between CLOCK_SET_FROM and CLOCK_SET_UNTIL only.
-* A set clock is set again when it is off by more than _STEP_S, and then an event says so. While a time server
-  answers, acknowledgements do not set the clock: two sources that disagree would have it jump to and fro.
+* A set clock is set again when it is off by more than _STEP_S, and then an event says so. While a time server or a
+  receiver of satellites answers, acknowledgements do not set the clock: sources that disagree would have it jump to and
+  fro.
 * An acknowledgement may be old: it sets a clock forward, and back only if it was made for a record of this session.
 * The newest time that an acknowledgement named is kept: after a power cut it is the guess by which the dates of a
   certificate are judged. Records do not say it: their clock is not set.
@@ -17,6 +18,9 @@ from tally import hal, once, record
 _STEP_S = const(2)
 _NEWEST = "time"  # Unix seconds, 8 bytes
 _NEWEST_STEP_S = const(86400)
+_SERVED_MS = const(
+    43200000
+)  # a time server or receiver that says nothing for longer counts no more
 
 
 class Clock:
@@ -29,7 +33,7 @@ class Clock:
         self.query = None
         self.next_ms = hal.ticks_ms()
         self.pause = None
-        self.ntp_ms = None  # when a time server last answered
+        self.served_ms = None  # time since boot when a time server or a receiver last answered
         self.pending = None  # a change that is to be signed yet
         newest = hal.blob(store, _NEWEST, 8)
         self.newest = int.from_bytes(newest, "big") if newest else 0
@@ -55,7 +59,7 @@ class Clock:
             self.newest = unix_s
             self._store.set_blob(_NEWEST, unix_s.to_bytes(8, "big"))
             self._store.commit()
-        if self.ntp_ms is not None:
+        if self.served_ms is not None and hal.uptime_ms() - self.served_ms < _SERVED_MS:
             return None
         now = hal.unix_time()
         source = record.CLOCK_ACKNOWLEDGEMENT
@@ -64,6 +68,15 @@ class Clock:
         if age_s is not None:
             # the truth lies between its time and its time plus its age
             return self.set(max(unix_s, min(now, unix_s + age_s)), source)
+        return None
+
+    def received(self, unix_s):
+        """The time of a receiver of satellites, as `set`; with every reading, so that little is done for it."""
+        self.served_ms = hal.uptime_ms()
+        now = hal.unix_time()
+        weak = self.source in (record.CLOCK_HAND, record.CLOCK_ACKNOWLEDGEMENT)
+        if weak or now is None or abs(unix_s - now) > _STEP_S:
+            return self.set(unix_s, record.CLOCK_GNSS)
         return None
 
     def ask(self):

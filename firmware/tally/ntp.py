@@ -101,14 +101,12 @@ def ask(clock, host, port):
         pause = clock.pause or _FIRST_PAUSE_MS
         _ask_later(clock, pause)
         clock.pause = min(2 * pause, _LAST_PAUSE_MS)
-        if hal.ticks_diff(hal.ticks_ms(), clock.ntp_ms or 0) > 2 * _AGAIN_MS:
-            clock.ntp_ms = None
         return None
     if answer is None:
         return None
     _ask_later(clock, _AGAIN_MS)
     clock.pause = None
-    clock.ntp_ms = hal.ticks_ms()
+    clock.served_ms = hal.uptime_ms()
     return clock.set(answer, CLOCK_NTP)
 
 

@@ -18,6 +18,7 @@ _GENESIS = b"tallystick/v1/genesis\n"
 CLOCK_UNSET = const(0)
 CLOCK_HAND = const(1)
 CLOCK_NTP = const(2)
+CLOCK_GNSS = const(3)
 CLOCK_MODEM = const(4)
 CLOCK_ACKNOWLEDGEMENT = const(5)
 

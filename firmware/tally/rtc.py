@@ -13,7 +13,7 @@ import machine
 from micropython import const
 
 from tally import hal
-from tally.record import CLOCK_HAND
+from tally.record import CLOCK_ACKNOWLEDGEMENT, CLOCK_HAND
 
 _TAG = const(b"TLYs")  # then length (2 bytes), CRC-32 of the body (4 bytes), body
 _SLOT_HEAD = const(10)
@@ -82,7 +82,8 @@ def adjust(clock, unix_s, source):
     """Clock.set."""
     now = hal.unix_time()
     if now is not None and abs(unix_s - now) <= _STEP_S:
-        if clock.source == CLOCK_HAND and source != CLOCK_HAND:
+        weak = clock.source in (CLOCK_HAND, CLOCK_ACKNOWLEDGEMENT)
+        if weak and source not in (clock.source, CLOCK_HAND):
             set_by(clock, source)  # it was right, and now that is known
             return now, now
         return None

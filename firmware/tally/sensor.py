@@ -5,6 +5,7 @@ A sensor is a class `Sensor` in the module that the setting `sensor` names:
     channels   [(name, SenML unit, decimal exponent)], 1 to 16, fixed for life
     read()     one integer for each channel, in that order; None where there is no value.
                Value = integer x 10^exponent. It returns within a second.
+    utc        Unix seconds of that moment, None where they are not known: of a sensor that knows the time, only
 
 Rules
 * A failed channel is None in the record and an event at the first failure, another one at recovery. A driver

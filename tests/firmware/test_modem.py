@@ -27,6 +27,7 @@ from tests.firmware.test_tls import Authority, StartBroker, tls_broker
 from tests.parts import ROOT, Broker
 
 FIRMWARE = ROOT / "firmware"
+GNSS = 3  # a source of time
 ON_BOARD = ROOT / "tests" / "firmware" / "on_board"
 
 
@@ -83,6 +84,31 @@ def test_records_arrive_through_a_modem(tmp_path: Path, broker: Broker, model: s
             hashed = hashlib.sha256(bytes.fromhex(facts["salt"]) + b"".join(parts)).digest()[:16]
             assert [hashed, facts["fingerprint"]] == [opens[-1].payload[8], hashed.hex()]
             assert opens[0].payload[8] != opens[-1].payload[8]
+
+
+@pytest.mark.parametrize("model", ["SIM7600", "SIM7000"])
+def test_satellites_set_the_clock(tmp_path: Path, broker: Broker, model: str) -> None:
+    """Where the network tells no time; their time counts for more than an acknowledgement's, and the chain says so."""
+    owner, signer = Signer(), Signer()
+    folder = tmp_path / "board"
+    moods = {"position": [59.9, 10.7, 30.0], "no_clock": True}
+    with cellular.Modem(folder, model, broker.port, moods=moods), VirtualBoard(folder) as board:
+        settings = cellular.settings(model) | {"sensor": "sensors.gnss"}
+        public = board.provision(owner, signer, broker.port, interval_ms=400, **settings)
+        with GatewayDouble(broker.port, public, signer) as gateway:
+            gateway.automatic = True
+            board.ok("run")
+            deadline = time.monotonic() + WAIT_S
+            clocks: list[list[int]] = []
+            while GNSS not in [source for *_, source in clocks]:
+                assert time.monotonic() < deadline, clocks
+                time.sleep(0.1)
+                chain = gateway.chain()
+                clocks = [record.payload[5:] for record in chain if record.payload[3:5] == [3, 0]]
+            before, after, source = clocks[-1]
+            assert source == GNSS
+            assert abs(after - time.time()) < 60
+            assert before < 2**30 or before == after  # never set, or confirmed
 
 
 def test_a_modem_that_finds_no_way_out(tmp_path: Path, micropython64: list[str]) -> None:

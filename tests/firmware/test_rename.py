@@ -52,8 +52,19 @@ class Station:
         self.said.append(sentence * count)
         return len(self.said)
 
+def recess():
+    return 7
+
 def broadcast(station, sentence):
     return station.transmit(sentence=sentence, count=2)
+""",
+    "tally/bell": """
+from tally import once
+
+LISTED = "interval recess"
+
+def ring():
+    return [once("station", name) for name in LISTED.split()[1:]]
 """,
     "tally/evening": """
 from tally import once
@@ -65,7 +76,7 @@ def programme(word):
     try:
         station.transmit("")
     except NotHeard as trouble:
-        return total, station.said, trouble.args
+        return total, station.said, trouble.args, once("bell", "ring")
 """,
 }
 
@@ -88,16 +99,17 @@ def lived(trees: dict[str, ast.Module], names: dict[str, str]) -> Any:
 
 
 def test_a_renamed_program_does_what_it_did() -> None:
-    """Over modules: by position, by name, as text of `once`, in `**facts`, in an exception."""
+    """Over modules: by position, by name, as text of `once`, as a word of a text, in `**facts`, in an exception."""
     trees = {path: ast.parse(text) for path, text in MODULES.items()}
     before = lived({path: ast.parse(text) for path, text in MODULES.items()}, {})
     names = rename(trees, ("tally/",), {"said"})
     assert {"Station", "NotHeard", "broadcast", "transmit", "callsign"} <= set(names)
     assert "sentence" not in names  # a text, as one of the facts
     assert "said" not in names
+    assert "recess" not in names  # called by a word of a text
     assert not {"append", "count", "args"} & set(names)
     assert len(set(names.values())) == len(names)
-    assert lived(trees, names) == before == (2, [{"sentence": "first"}, "on on "], ("roof",))
+    assert lived(trees, names) == before == (2, [{"sentence": "first"}, "on on "], ("roof",), [7])
 
 
 @pytest.mark.parametrize("interpreter", [micropython64, micropython32])

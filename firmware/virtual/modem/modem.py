@@ -311,8 +311,8 @@ class Modem:
             raise CommandError("")
 
     def at_cclk(self, argument: str) -> list[str]:
-        """Local time; the zone in quarters of an hour."""
-        if not self.registered():
+        """Local time; the zone in quarters of an hour. A network that tells no time: the mood `no_clock`."""
+        if not self.registered() or self._port.moods().get("no_clock"):
             return ['+CCLK: "80/01/06,00:00:12+00"']
         local = time.gmtime(self._clock() + 3600)
         return [f'+CCLK: "{time.strftime("%y/%m/%d,%H:%M:%S", local)}+04"']
