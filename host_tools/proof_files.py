@@ -44,12 +44,16 @@ class ProofFile(Value):
         """The proof, or the failed check `proof.format` that says why there is none."""
         if self.trouble:
             return _unreadable(self.trouble)
+        data = b""
         try:
-            return proof.parse(self._read())
+            data = self._read()
+            return proof.parse(data)
         except UndoneError as error:
             return _unreadable(error.detail)
         except TallystickError as error:
-            return _unreadable(str(error))
+            # no CBOR of ours starts with an ASCII character
+            other = data and data[:1].isascii()
+            return _unreadable(f"{error}; this is no proof" if other else str(error))
 
     def _read(self) -> bytes:
         """The bytes of the proof, out of a report if it is one."""

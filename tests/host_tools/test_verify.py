@@ -182,6 +182,7 @@ def test_undecided_for_each_file_that_cannot_be_read(
     good = world.proof(1)
     tally.write("cut.tally", good[:-7])
     tally.write("empty.tally", b"")
+    tally.write("letter.tally", b"Dear all,\n")
     tally.write("newer.tally", cbor.encode(["tally", 2, []]))
     (tally.cwd / "nothing").mkdir()
     os.mkfifo(tally.cwd / "pipe.tally")
@@ -189,6 +190,7 @@ def test_undecided_for_each_file_that_cannot_be_read(
     names = [
         "cut.tally",
         "empty.tally",
+        "letter.tally",
         "newer.tally",
         "nothing",
         "pipe.tally",
@@ -202,13 +204,15 @@ def test_undecided_for_each_file_that_cannot_be_read(
     assert [
         f"cut.tally: UNDECIDED: {expected}cbor.malformed: not CBOR: CBORDecodeEOF",
         f"empty.tally: UNDECIDED: {expected}cbor.malformed: not CBOR: CBORDecodeEOF",
+        f"letter.tally: UNDECIDED: {expected}cbor.not-deterministic: not the shortest, ordered form,"
+        " or bytes are left over; this is no proof",
         f"newer.tally: UNDECIDED: {expected}proof.version: version 2, this program reads 1",
         f"nothing: UNDECIDED: {expected}a folder without *.tally files",
         f"pipe.tally: UNDECIDED: {expected}'pipe.tally' is not a regular file",
         f"gone.tally: UNDECIDED: {expected}cannot read 'gone.tally': no such file or directory",
-    ] == said[:6]
-    assert said[6].startswith("good.tally: VERIFIED: ")
-    assert "7 files: 1 VERIFIED, 6 UNDECIDED\n" == ran.err
+    ] == said[:7]
+    assert said[7].startswith("good.tally: VERIFIED: ")
+    assert "8 files: 1 VERIFIED, 7 UNDECIDED\n" == ran.err
 
 
 def test_a_file_above_the_limit_is_not_read(tally: Tally, policy: Path) -> None:
