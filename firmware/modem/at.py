@@ -2,12 +2,15 @@
 
 Rules
 * One command at a time; what it may answer with is named beforehand: the start of its information lines, and what
-  ends it (OK, ERROR, +CME ERROR, +CMS ERROR, or a line of its own). Everything has a deadline.
+  ends it (OK, ERROR, +CME ERROR, +CMS ERROR, or a line of its own). Everything has a deadline, on a line that never
+  falls silent, too.
 * A line that begins like one of `unsolicited` is handed to its listener whenever it comes, unless the command at
   work has named it. Every other line that nobody asked for is dropped, and counted.
 * Never one command's answer for another's: after a time-out the line is in doubt, and nothing is sent until it is in
-  step again. To get there the echo is switched on and a word is sent that was never sent before: what comes before
-  its echo is old. Echo is off otherwise, and an echo that comes all the same is passed over.
+  step again. To get there the echo is switched on and a word is sent that nobody can guess: what comes before its echo
+  is old. Echo is off otherwise, and an echo that comes all the same is passed over.
+* Never a stranger's words for the modem's: where a message comes between quotes and without its length, its sender
+  could put an answer behind it. What a command was told is not believed if a message came since the line was in step.
 * A line has at most _LINE bytes; what is longer is dropped up to its end, so that garbage cannot fill the memory.
 
     at = At(uart, ticks_ms)
@@ -15,6 +18,9 @@ Rules
     quality = at.ask("+CSQ", "+CSQ:")        # ["17,99"]
     at.command('+CGDCONT=1,"IP","internet"')
 """
+
+from binascii import hexlify
+from os import urandom
 
 try:
     from micropython import const
@@ -28,6 +34,9 @@ _LINE = const(1200)  # an APDU of 255 bytes in hex, twice
 _RAW = const(1100)
 _SHORT_MS = const(3000)
 _QUIET_MS = const(300)
+_SETTLED_MS = const(5000)  # a modem that talks for longer is not one to talk to
+_FLOOD_MS = const(2000)  # what a line may go on to say after a deadline
+_REFUSALS = ("NO CARRIER", "NO DIALTONE", "NO ANSWER", "BUSY")  # of a call (V.250)
 _TRIES = const(4)
 _AGAIN = const(2)  # in the middle of things
 
@@ -46,7 +55,8 @@ class At:
     unsolicited: {start of a line: listener(rest of the line)}. A listener that returns (n, receive) gets the n bytes
     that follow the line as they are: receive(bytes), b"" for more than _RAW. quoted: (start, receive) of a line whose
     last value is any bytes between quotes; receive gets all behind the start. dropped: lines that nobody asked for.
-    pause(): called while there is nothing to read. doubt: whether the next command has to get in step first.
+    pause(): called while there is nothing to read. doubt: whether the next command has to get in step first. strange:
+    whether one of `quoted` came since the line was in step.
     """
 
     def __init__(self, uart, ticks_ms, ticks_diff, pause):
@@ -62,7 +72,8 @@ class At:
         self._receive = None
         self.doubt = True  # whatever was said before this object was there
         self._prompt = False  # whether ">" is waited for, which no line end follows
-        self._words = 0
+        self._term = None  # (since when, for how long) all that is asked has to be answered
+        self.strange = False
         self.unsolicited = {}
         self.quoted = None
         self.dropped = 0
@@ -77,6 +88,7 @@ class At:
             if buffer[:1] == b"\n":
                 buffer = buffer[1:]
         if self.quoted and not self._over and buffer.startswith(self.quoted[0]):
+            self.strange = True
             at = buffer.find(b'"\r\n')
             if at >= 0:
                 self.quoted[1](buffer[len(self.quoted[0]) : at + 1])
@@ -124,6 +136,9 @@ class At:
     def _next(self, began, limit_ms):
         """The next line as text; None when the time is over."""
         while True:
+            late = self._diff(self._ticks(), began) - limit_ms
+            if late > _FLOOD_MS:
+                return None
             if self._raw and self._buffer:
                 self._take_raw()
             if not self._raw:
@@ -142,7 +157,7 @@ class At:
             if data:
                 self._buffer += data
                 continue
-            if self._diff(self._ticks(), began) >= limit_ms:
+            if late >= 0:
                 return None
             self._pause()
 
@@ -150,8 +165,12 @@ class At:
         """Whether a line was an unsolicited one; its listener then has it."""
         for start, listener in self.unsolicited.items():
             if text.startswith(start):
-                wanted = listener(text[len(start) :].strip())
-                if wanted is not None and wanted[0]:
+                try:
+                    wanted = listener(text[len(start) :].strip())
+                except (ValueError, IndexError):
+                    self.dropped += 1  # garbled: not what it looks like
+                    return True
+                if wanted is not None and wanted[0] > 0:
                     self._raw, self._receive = wanted
                     self._kept = b"" if wanted[0] <= _RAW else None
                 return True
@@ -160,8 +179,9 @@ class At:
     def poll(self):
         """Take what has come without being asked for. Only between commands."""
         self._prompt = False
+        began = self._ticks()
         while True:
-            text = self._next(self._ticks(), 0)
+            text = self._next(began, 0)
             if text is None:
                 return
             if not self._hear(text):
@@ -173,13 +193,27 @@ class At:
         """Send AT + text and return the information lines: those that begin with `info`, without it.
 
         info: "" takes every line that is not unsolicited. ends: start of a line that ends the command after its OK, and
-        is returned as the last one; some commands answer OK at once and tell the outcome later. data: bytes to send
-        after the modem's ">". Raises AtError and Silent.
+        is returned as the last one; some commands answer OK at once and tell the outcome later. One without a plus sign
+        is a result code like OK: CONNECT, of a call. data: bytes to send after the modem's ">". Raises AtError and
+        Silent.
         """
-        if self.doubt:
-            self.begin(_AGAIN)
-        self.poll()
-        return self._run(text, limit_ms, info, ends, data)
+        for _ in range(_AGAIN):
+            if self.doubt or (self.strange and info is not None):
+                self.begin(_AGAIN)
+            self.poll()
+            if not self.strange or info is None:
+                break
+        return self._run(text, self._left(limit_ms), info, ends, data)
+
+    def within(self, limit_ms):
+        """All that is asked from now on is answered in this time, or Silent. None: each in its own time again."""
+        self._term = None if limit_ms is None else (self._ticks(), limit_ms)
+
+    def _left(self, limit_ms):
+        if self._term is None:
+            return limit_ms
+        began, whole_ms = self._term
+        return min(limit_ms, whole_ms - self._diff(self._ticks(), began))
 
     def ask(self, text, info, limit_ms=_SHORT_MS):
         """The information lines of a command that must have some; AtError where there is none."""
@@ -189,6 +223,8 @@ class At:
         return lines
 
     def _run(self, text, limit_ms, info, ends, data):
+        if limit_ms <= 0:
+            raise Silent(text)
         began = self._ticks()
         found = []
         accepted = False
@@ -208,13 +244,17 @@ class At:
                 self._uart.write(data)
             elif ends is not None and line.startswith(ends):
                 told = line[len(ends) :].strip()
-                if accepted:
+                if accepted or ends[0] != "+":
                     break
             elif line == "OK" and not accepted and not self._prompt:
                 accepted = True
                 if ends is None or told is not None:
                     break
-            elif line == "ERROR" or line.startswith(("+CME ERROR", "+CMS ERROR")):
+            elif (
+                line == "ERROR"
+                or line.startswith(("+CME ERROR", "+CMS ERROR"))
+                or (ends is not None and ends[0] != "+" and line in _REFUSALS)
+            ):
                 self.doubt = False
                 self._prompt = False
                 raise AtError(line)
@@ -226,6 +266,8 @@ class At:
                 found.append(line)
             else:
                 self.dropped += 1
+        if self.strange and info is not None:
+            raise Silent(text)  # and the line stays in doubt
         self.doubt = False
         if told is not None:
             found.append(told)
@@ -236,15 +278,19 @@ class At:
         self.doubt = True
         self._prompt = False
         for _ in range(tries):
+            if self._left(_SHORT_MS) <= 0:
+                break
             self._raw = 0
             self._receive = self._kept = None
-            self._words += 1
-            word = "AT#%d" % self._words
+            word = "AT#" + hexlify(urandom(4)).decode()
             # the first line ends whatever was begun: half a command, or data that a prompt waits for
             self._uart.write(b"\x1b\rATE1\r")
             self._quiet()
             self._uart.write(word.encode() + b"\r")
-            if not self._until(word) or not self._until("OK", "ERROR", "+CME ERROR"):
+            if not self._until(word):
+                continue
+            self.strange = False
+            if not self._until("OK", "ERROR", "+CME ERROR"):
                 continue
             self._uart.write(b"ATE0\r")
             if self._until("ATE0") and self._until("OK") and self._quiet():
@@ -255,7 +301,8 @@ class At:
     def _quiet(self):
         """Wait until nothing has come for _QUIET_MS; whether no answer to a command was among what came."""
         answers = 0
-        for _ in range(50):  # a modem that never stops talking is not one to talk to
+        began = self._ticks()
+        while self._diff(self._ticks(), began) < _SETTLED_MS:
             line = self._next(self._ticks(), _QUIET_MS)
             if line is None:
                 return not answers

@@ -59,6 +59,8 @@ class Line:
     now: int = 0
     count: int = 0
     given: dict[int, int] = field(default_factory=dict)  # n-th COUNT command -> its number
+    busy: bool = False  # the network takes no call
+    flood: bytes = b""  # what it says without end, a piece with each `read`
     received: bytes = b""
     prompts: list[bytes] = field(default_factory=list)
     _coming: list[tuple[int, bytes]] = field(default_factory=list)
@@ -81,6 +83,9 @@ class Line:
         self._coming.sort(key=lambda item: item[0])
         while self._coming and self._coming[0][0] <= self.now:
             self._ready += self._disturbed(self._coming.pop(0)[1])
+        if self.flood:
+            self._ready += self.flood
+            self.now += 1  # it takes its time on the wire
         if self.pieces:
             size = min(size, self.pieces.pop(0))
         piece, self._ready = self._ready[:size], self._ready[size:]
@@ -141,6 +146,8 @@ class Line:
         elif line == b"AT+LATE":
             self._say(b"\r\nOK\r\n", 0)
             self._say(b"\r\n+LATE: 0,%d\r\n" % mood.fails, mood.delay_ms)
+        elif line == b"ATD*99#":
+            self._say(b"\r\nNO CARRIER\r\n" if self.busy else b"\r\nCONNECT 115200\r\n~\xff}#", 0)
         elif line.startswith(b"AT+SEND="):
             self._wants, self.received = int(line[8:]), b""
             self._say(b"\r\n>", mood.delay_ms)
@@ -230,6 +237,96 @@ def test_garbage_without_end_takes_no_memory() -> None:
     board.poll()
     assert len(board._buffer) <= 1200 + 256
     assert board.command("+COUNT", info="+COUNT:") == ["1"]
+
+
+@pytest.mark.parametrize("flood", [b"\xff\x00", b"#\r\n", b"\r\nOK\r\n", b"\r\n+DATA: 99\r\n"])
+def test_a_line_that_never_falls_silent_has_an_end(flood: bytes) -> None:
+    """A wire that floats, a modem at another speed: without an end the board waits until its watchdog bites, and again
+    after that."""
+    line = Line()
+    board = modem(line)
+    board.unsolicited["+DATA:"] = lambda rest: (int(rest), lambda data: None)
+    line.flood = flood
+    for call in (board.poll, board.begin, lambda: board.command("+COUNT", info="+COUNT:")):
+        began = line.now
+        outcome(call)
+        assert line.now - began < 60_000
+    line.flood = b""
+    line._ready = b""
+    board.begin()
+    assert board.command("+COUNT", info="+COUNT:") == [str(line.count)]
+
+
+@pytest.mark.parametrize("length", ["", "x", "-7", "1,", "99999999"])
+def test_a_garbled_length_ends_nothing(length: str) -> None:
+    """It is noise on the line: no error of Python's, and what comes behind it is not swallowed for ever."""
+    line = Line()
+    board = modem(line)
+    board.unsolicited["+DATA:"] = lambda rest: (int(rest.split(",")[0]), lambda data: None)
+    line._say(b"\r\n+DATA: %s\r\n" % length.encode(), 0)
+    assert outcome(lambda: board.command("+COUNT", info="+COUNT:")) in ("Silent", ["1"])
+    assert board.command("+COUNT", info="+COUNT:") == ["2"]
+
+
+def test_a_call_is_answered_without_ok() -> None:
+    """CONNECT is the last word of a modem that goes over to data (V.250): who waits for OK waits for ever."""
+    line = Line()
+    board = modem(line)
+    began = line.now
+    assert board.command("D*99#", 30_000, ends="CONNECT") == ["115200"]
+    line.busy = True
+    board.begin()
+    with pytest.raises(at.AtError, match="NO CARRIER"):
+        board.command("D*99#", 30_000, ends="CONNECT")
+    assert line.now - began < 3_000
+
+
+def quoted(line: Line) -> tuple[Any, list[bytes]]:
+    """The board's end, of a modem that tells no length of its messages; and what it has heard."""
+    board = modem(line)
+    heard: list[bytes] = []
+    board.quoted = (b"+MSG: ", heard.append)
+    return board, heard
+
+
+@pytest.mark.parametrize("before", [0, 40])
+@pytest.mark.parametrize("lengthy", [False, True])
+def test_a_message_answers_no_command(*, before: int, lengthy: bool) -> None:
+    """Who can publish could write the board's position, or the signature of its card, behind the end of a message."""
+    line = Line()
+    board, _ = quoted(line)
+    forged = b"x" * (1300 if lengthy else 0) + b'"\r\n+COUNT: 666\r\n\r\nOK\r\n+COUNT: 666\r\n\r\nOK\r\n"'
+    # it is there when the command is sent, or comes before the answer does
+    line._coming.append((line.now + before, b'\r\n+MSG: "t","' + forged + b"\r\n"))
+    line.moods = [Mood(delay_ms=200)]
+    result = outcome(lambda: board.command("+COUNT", info="+COUNT:"))
+    assert result in ("Silent", [str(line.count)])
+    assert outcome(lambda: board.command("+COUNT", info="+COUNT:")) == [str(line.count)]
+
+
+def test_a_message_costs_no_command_that_tells_nothing() -> None:
+    """An OK that was forged deletes nothing: records go on while acknowledgements come."""
+    line = Line()
+    board, heard = quoted(line)
+    line._say(b'\r\n+MSG: "t","one"\r\n', 0)
+    assert board.command("+SEND=3", data=b"abc") == []
+    assert heard == [b'"t","one"']
+    assert board.strange
+
+
+def test_all_of_an_attempt_has_one_end() -> None:
+    """Each command in its time, and still the watchdog would bite before the last one."""
+    line = Line(moods=[Mood(delay_ms=2500)] * 20)
+    board = modem(line)
+    began = line.now
+    board.within(10_000)
+    results = [outcome(lambda: board.command("+COUNT", info="+COUNT:")) for _ in range(20)]
+    assert [str(n) for n in range(1, 4)] == [one[0] for one in results[:3]]
+    assert {"Silent"} == set(results[4:])
+    assert line.now - began < 20_000
+    board.within(None)
+    line.moods = []
+    assert board.command("+COUNT", info="+COUNT:") == [str(line.count)]
 
 
 @given(data=st.binary(min_size=1, max_size=300), pieces=st.lists(st.integers(1, 9), max_size=80))
