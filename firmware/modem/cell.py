@@ -6,12 +6,11 @@ Rules
 * A modem that does not answer gets its power key at once: the short press that switches it on; the long one that
   switches it off, where it is on and hangs. The key of some models toggles, so it is pressed only while all is silent.
 * The ladder, by the time without a connection: each attempt begins a new session; after `patience_s` AT+CFUN=1,1, after
-  three times that the power key, after ten times a reset of the board. The board's watchdog stands behind all of it.
-* A PIN that was refused is shown twice at most, over resets, too: the third time locks the card.
+  three times that the power key, after ten times a reset of the board, also where the modem never says a word. The
+  board's watchdog stands behind all of it.
+* What `up` asks ends before the shortest watchdog (60 s) bites, with the attempt to connect that follows it.
 * ICCID, IMSI and IMEI are personal data: they go into the fingerprint, salted, and nowhere else.
 """
-
-from binascii import crc32
 
 from micropython import const
 from tally import hal
@@ -20,12 +19,15 @@ from modem.at import At, AtError, Silent
 
 _PATIENCE_S = const(90)
 _RUNGS = (1, 3, 10)  # times the patience
-_PIN_TRIES = const(2)  # the third wrong one locks a card
+_UP_MS = const(18000)
 _HOME = ("1", "5")  # registered: at home, roaming
 _SETTLE_MS = const(
     2000
 )  # from a press that switches off to one that switches on, and after the time of a start
-_RXBUF = const(2048)
+_RXBUF = const(4096)
+_SETTINGS = ("+CMEE=2", "+CTZU=1", "+CLTS=1", "+CSCLK=0", "+CSIMSLEEP=0")
+_ZONES = range(-48, 57)  # quarters of an hour
+_TRIES_LEFT = '+CSIM=10,"0020000100"'  # VERIFY without a PIN spends none (ETSI TS 102 221, 11.1.9)
 _cells = []
 
 
@@ -44,7 +46,7 @@ class Cell:
     """One modem. Of the setting `modem_args`: model (SIM7600), uart (1), baud, tx, rx, power_key, on_ms, off_ms,
     start_ms, apn, high and low: pins that are held so, patience_s.
 
-    identity: [IMEI, ICCID, IMSI] as texts once they are known, else []."""
+    identity: [IMEI, ICCID, IMSI] as texts once they are known, else []. routed: whether it is the board's way out."""
 
     def __init__(self, config):
         import machine
@@ -60,6 +62,7 @@ class Cell:
             args.get("uart", 1), baudrate=args.get("baud", 115200), rxbuf=_RXBUF, timeout=0, **wires
         )
         self.at = At(self, hal.ticks_ms, hal.ticks_diff, _pause)
+        self.routed = config["net"] in ("modem", "ppp")
         self.identity = []
         self._on = False  # as far as anybody knows
         self._wait = None  # uptime until which a press of the key is given its time
@@ -121,22 +124,37 @@ class Cell:
         if self._alone is None:
             self._alone = hal.uptime_ms()
 
-    def _climb(self):
-        """The next rung of the ladder if it is time for it: what is done, or None."""
+    def _is_time_for(self, rung):
+        """Whether there has been no connection for so long."""
         self.lost()
         waited_s = (hal.uptime_ms() - self._alone) // 1000
+        return waited_s >= self.args.get("patience_s", _PATIENCE_S) * _RUNGS[rung]
+
+    def _climb(self):
+        """The next rung of the ladder if it is time for it: what is done, or None."""
         rung = self._rung
-        if waited_s < self.args.get("patience_s", _PATIENCE_S) * _RUNGS[rung]:
+        if not self._is_time_for(rung):
             return None
-        self._rung = rung + 1
         if rung == 0:
-            self.at.command("+CFUN=1,1", 10000)
-            self._wait = hal.uptime_ms() + self.args.get("start_ms", 3000) + _SETTLE_MS
-            self._set = False
-            return "no network: the modem starts anew"
+            self._rung = 1
+            return self.restart()
         if rung == 1:
+            self._rung = 2
             self._press(self.args.get("off_ms", 3000), False)
             return "no network: the modem is switched off and on"
+        return self._reset()
+
+    def restart(self):
+        """Have the modem start anew, and its card with it. Raises AtError."""
+        try:
+            self.at.command("+CFUN=1,1", 10000)
+        except Silent:
+            pass  # some are gone before they say OK
+        self._set = False
+        self._wait = hal.uptime_ms() + self.args.get("start_ms", 3000) + _SETTLE_MS
+        return "no network: the modem starts anew"
+
+    def _reset(self):
         print("# reset: the modem finds no way out")
         hal.sleep_ms(50)
         hal.reset()
@@ -146,30 +164,39 @@ class Cell:
 
     def up(self):
         """None if there is a network, else why not. Raises nothing but what the UART raises."""
-        why = self.awake()
-        if why is not None:
-            return why
+        self.at.within(_UP_MS)
         try:
-            return self._climb() or self._look()
+            why = self.awake()
+            if why is None:
+                return self._climb() or self._look()
+            return self._reset() if self._is_time_for(-1) else why
         except AtError as error:
             return "no network: the modem says %s" % error.args[0]
         except Silent as error:
             return "no network: the modem does not answer %s" % error.args[0]
+        finally:
+            self.at.within(None)
 
     def _look(self):
         at = self.at
         why = self.card()
         if why is not None:
             return why
+        stat = None
         for name in ("+CEREG", "+CGREG"):
             try:
-                stat = at.ask(name + "?", name + ":")[0].split(",")[1].strip()
-            except (AtError, IndexError):
+                lines = at.ask(name + "?", name + ":")
+            except AtError:
                 continue  # a modem that knows one of them
+            for line in lines:
+                if "," in line:  # the one that came by itself has no comma
+                    stat = line.split(",")[1].strip()
             if stat in _HOME:
                 if not self.identity:
                     self.read_identity()
                 return None
+        if stat is None:
+            return "no network: the modem does not say whether it is registered"
         why = "it is refused" if stat == "3" else "searching"
         return "no network: %s, signal %s" % (why, at.ask("+CSQ", "+CSQ:")[0])
 
@@ -178,7 +205,9 @@ class Cell:
         self._prepare()
         said = self.at.ask("+CPIN?", "+CPIN:", 5000)[0]
         if said == "SIM PIN":
-            show_pin(self._config, "sim_pin", self._unlock)
+            from modem import pin
+
+            pin.show(self._config, "sim_pin", self._unlock, self._tries_left())
         elif said != "READY":
             return "no network: the SIM card says %s" % said
         return None
@@ -188,20 +217,37 @@ class Cell:
         if self._set:
             return
         apn = self.args.get("apn")
-        for text in ("+CMEE=2", "+CTZU=1", "+CLTS=1", '+CGDCONT=1,"IP","%s"' % (apn or "")):
+        for text in _SETTINGS + (('+CGDCONT=1,"IP","%s"' % apn,) if apn else ()):
             try:
-                if apn or not text.startswith("+CGD"):
-                    self.at.command(text)
+                self.at.command(text)
             except AtError:
                 continue
         self._set = True
         self.identity = []
 
     def _unlock(self, pin):
+        """Show it to the card; see pin.show. What is raised does not hold it."""
         try:
-            self.at.command('+CPIN="%s"' % pin, 5000)
-        except (AtError, Silent) as error:
-            raise type(error)("+CPIN") from None  # without the secret
+            self.at.command('+CPIN="%s"' % pin, 5000, "")
+        except AtError as error:
+            said = error.args[0]
+            if not ("incorrect" in said or "PUK" in said or said.endswith((": 16", ": 12"))):
+                raise
+            left = self._tries_left()
+            return -1 if left is None else left
+        except Silent:
+            raise Silent("+CPIN") from None
+        return None
+
+    def _tries_left(self):
+        """How many wrong PINs the card still takes, None where it does not say."""
+        try:
+            word = self.at.ask(_TRIES_LEFT, "+CSIM:", 5000)[0].strip('"')[-4:].upper()
+            if word[:3] == "63C":
+                return int(word[3], 16)
+        except (AtError, ValueError, IndexError):
+            return None
+        return 0 if word == "6983" else None
 
     # -- what it knows -------------------------------------------------------------------------
 
@@ -224,11 +270,12 @@ class Cell:
             date, clock = text[:17].split(",")
             year, month, day = [int(part) for part in date.split("/")]
             hours, minutes, seconds = [int(part) for part in clock.split(":")]
-            seconds += hours * 3600 + minutes * 60 - int(text[17:]) * 900
+            zone = int(text[17:])
         except (AtError, Silent, ValueError, IndexError):
             return None
-        if year >= 70:
+        if year >= 70 or not (1 <= month <= 12 and 1 <= day <= 31 and zone in _ZONES):
             return None  # a modem that has not been told yet counts from 1970 or 1980
+        seconds += hours * 3600 + minutes * 60 - zone * 900
         return hal.days(2000 + year, month, day) * 86400 + seconds
 
 
@@ -238,25 +285,6 @@ def _digits(lines):
         if len(line) >= 14 and line.rstrip("Ff").isdigit():
             return line
     raise AtError("no number")
-
-
-def show_pin(config, setting, show):
-    """show(PIN) of this setting, unless it was refused twice: then only another one is shown. Raises AtError, and what
-    `show` raises."""
-    pin = config[setting]
-    if pin is None:
-        raise AtError("it wants a PIN: set %s" % setting)
-    store = hal.nvs()
-    mark = crc32(pin.encode()) & 0x3FFFFFFC
-    known = hal.number(store, setting)
-    tries = known & 3 if known & ~3 == mark else 0
-    if tries >= _PIN_TRIES:
-        raise AtError("%s was refused: set another one" % setting)
-    store.set_i32(setting, mark | tries + 1)  # before it is shown: a power cut in between counts
-    store.commit()
-    show(pin)
-    store.erase_key(setting)
-    store.commit()
 
 
 def _pause():
