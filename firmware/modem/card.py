@@ -5,7 +5,10 @@ Rules
   forgets its head, and is the new one: without a head it signs nothing until its gateway has said where the chain
   goes on (tally/chain.py). With the old card back, its records are there again.
 * The key is compared whenever the applet is opened anew: a card that was exchanged under a running board signs nothing.
-* What the card does not sign now (`Unsigned`) is tried again; readings wait in memory meanwhile.
+* A card that was away may have gone on in another board: see modem/chain.py.
+* Every signature is verified before it is used.
+* What the card does not sign now (`Unsigned`) is tried again; readings wait in memory meanwhile. A card that signs
+  nothing for long gets new power, by its modem.
 * An empty IoT SAFE applet is told to make its key, once.
 """
 
@@ -16,14 +19,27 @@ from micropython import const
 from tally import cose, hal, keys
 from tally.chain import Unsigned
 
+from modem import p256, pin
 from modem.apdu import Applet, CardError
 from modem.at import AtError
-from modem.cell import show_pin, the
+from modem.cell import the
+from modem.pin import PinError
 
 ESP256 = const(-9)  # RFC 9864
 _ALG_AT = const(15)  # in what is signed: where the header has its algorithm
 _ALG = const(0x28)  # -9 in CBOR
 _OWNER = "sim"  # public key of the card that head and journal belong to
+_PLACE = "place"  # where the applet was left: see modem/apdu.py
+_NOT_OURS = ("6881", "6E00")  # no such channel; no such class, which another applet says
+_GONE_S = const(60)  # a card that was itself so lately was in no other board meanwhile
+_SIGN_MS = const(30000)
+_STUCK_S = const(600)
+_WORDS = {
+    "0000": "the modem gives no way to the SIM card",
+    "6A82": "there is no such applet: see card_args",
+    "6982": "it wants a PIN",
+    "6A88": "there is no such key: see card_args",
+}
 _WAIT_S = const(60)
 _FOLDER = "journal"
 _BELONGS = ("head_a", "head_b", "born", "upto", "gone", "halt")
@@ -31,48 +47,92 @@ _NAME = "flash_device"  # what keys.DEVICE was, while a card has the board
 
 
 class CardKey(keys.Key):
-    """The key of this board. public: 33 bytes."""
+    """The key of this board. public: 33 bytes. stayed: at the start, whether the card cannot have been in another board
+    since this one used it last (docs/adr/0053). away: the same was doubted since; no record is signed before
+    modem/chain.py has taken it up."""
 
     alg = ESP256
 
     def __init__(self, config):
         self._config = config
-        self._at = the(config).at
+        self._cell = the(config)
+        self._at = self._cell.at
         self._applet = None
         self._card = None
+        self._seen = None  # when the card was itself last
+        self._stuck = (
+            hal.uptime_s()
+        )  # since when it does not sign, as far as the modem was not started anew for it
         self.public = None
-        self.open()
+        self.away = False
+        self.stayed = self.open(True)
         self.kid = cose.kid(self.public)
 
-    def open(self):
-        """Select the applet. Raises CardError, OSError, ValueError, and KeyFault where it is another card."""
-        args = self._config["card_args"]
+    def open(self, again):
+        """Find the applet where it was left (again), or select it. Whether the card has been here all the time. Raises
+        CardError, OSError, ValueError, and KeyFault where it is another card."""
         at = self._at
         if at.doubt:
             at.begin(1)
+        store = hal.nvs()
+        if again and self._return(hal.number(store, _PLACE)):
+            return True
         self.close()
-        aid = bytes.fromhex(args.get("aid", ""))
+        self._card = None
+        card = self._made(None)
         if self._config["key"] == "signit":
-            from modem import signit
+            pin.show(self._config, "card_pin", lambda digits: _unlock(card, digits))
+        seen = self._seen
+        self._take(card, self._point(card))
+        if hal.number(store, _PLACE) != self._applet.place:
+            store.set_i32(_PLACE, self._applet.place)
+            store.commit()
+        if self._applet.place:
+            return seen is not None and self._seen - seen <= _GONE_S
+        # on the basic channel nothing stays where it was left: the board's own power is all that is known
+        return seen is not None or not _powered_on()
 
-            self._applet = Applet(
-                at, aid or signit.AID, args.get("block", 64), args.get("channel", 1)
-            )
-            card = signit.Signit(self._applet, args.get("entry", "ukey").encode())
-            show_pin(self._config, "card_pin", lambda pin: card.unlock(pin.encode()))
+    def _return(self, place):
+        """Whether the applet is where it was left, with the key that it had. Then the card had power all the time."""
+        known = self.public or hal.blob(hal.nvs(), _OWNER, 33)
+        if not place or not known:
+            return False
+        try:
+            card = self._made(place)
+            if card.point() != bytes(known):
+                return False
+        except (CardError, ValueError, IndexError) as error:
+            if error.args and error.args[0] in _NOT_OURS:
+                self._applet = None  # closed with the card's power; or it is the modem's own by now
+            return False
+        self._take(card, bytes(known))
+        return True
+
+    def _made(self, place):
+        """The applet's driver, the applet selected anew unless it is at `place`."""
+        args = self._config["card_args"]
+        if self._config["key"] == "signit":
+            from modem import signit as kind
+
+            make, names = kind.Signit, (args.get("entry", "ukey").encode(),)
         else:
-            from modem import iot_safe
+            from modem import iot_safe as kind
 
-            self._applet = Applet(
-                at, aid or iot_safe.AID, args.get("block", 64), args.get("channel", 1)
+            make = kind.IotSafe
+            names = tuple(
+                bytes.fromhex(args.get(half, known))
+                for half, known in (("private", "01"), ("public", "02"))
             )
-            private, public = args.get("private", "01"), args.get("public", "02")
-            card = iot_safe.IotSafe(self._applet, bytes.fromhex(private), bytes.fromhex(public))
-        point = self._point(card)
-        if self.public is not None and point != self.public:
+        aid = bytes.fromhex(args.get("aid", "")) or kind.AID
+        self._applet = Applet(self._at, aid, args.get("block", 64), args.get("channel", 1), place)
+        return make(self._applet, *names)
+
+    def _take(self, card, public):
+        if self.public is not None and public != self.public:
             raise keys.KeyFault("there is another SIM card")
-        self.public = point
+        self.public = public
         self._card = card
+        self._seen = hal.uptime_s()
 
     def _point(self, card):
         try:
@@ -100,27 +160,82 @@ class CardKey(keys.Key):
         signed = cose.to_sign(draft, self.kid, typ)
         signed[_ALG_AT] = _ALG
         identity = sha256(signed).digest()
-        return cose.sealed(draft, self._signature(signed)), identity
+        self._at.within(_SIGN_MS)
+        try:
+            signature = self._signature(signed, identity, typ == cose.RECORD)
+        finally:
+            self._at.within(None)
+        return cose.sealed(draft, signature), identity
 
-    def _signature(self, signed):
+    def _signature(self, signed, digest, is_record):
         """Raises Unsigned, and KeyFault where it is another card."""
         why = "the modem does not answer"
-        for _ in range(2):  # a modem that was started anew has forgotten the applet
-            if self._at.doubt:
-                break  # the link gets it back in step
+        for again in (None, True, False):
             try:
-                if self._card is None:
-                    self.open()
-                signature = self._card.sign(signed)
-                self.trouble = None
-                return signature
+                if not self._in_step():
+                    break
+                # what was refused for a moment is found where it was; a modem that started anew has forgotten it
+                if again is not None and not self.open(again):
+                    self.away = True
+                if self.away and is_record:
+                    why = "it may have been in another board"
+                    break
+                if self._card is not None:
+                    signature = self._card.sign(signed)
+                    # another key behind the same name, or a bit that the line has turned
+                    if not p256.verifies(self._card.curve_point, digest, signature):
+                        raise CardError("a wrong signature")
+                    self.trouble = None
+                    self._seen = self._stuck = hal.uptime_s()
+                    return signature
             except (CardError, OSError, ValueError, IndexError) as error:
-                self._card = None
-                why = error.args[0] if error.args else "?"
+                why = _words(error)
         if self.trouble is None:
             print("# the SIM card does not sign: %s" % why)
         self.trouble = why
+        if not self._at.doubt and hal.uptime_s() - self._stuck > _STUCK_S:
+            self._stuck = hal.uptime_s()
+            self._revive()
         raise Unsigned("the SIM card does not sign: %s" % why)
+
+    def _in_step(self):
+        """Whether the modem can be asked. A link that goes through it gets it back in step by itself."""
+        return not self._at.doubt or (not self._cell.routed and self._cell.awake() is None)
+
+    def _revive(self):
+        """A card that does not sign for long: the modem gives it new power."""
+        try:
+            self._cell.restart()
+        except OSError:
+            pass  # the link gets the modem back
+
+
+def _unlock(card, digits):
+    """See pin.show."""
+    try:
+        card.unlock(digits.encode())
+    except CardError as error:
+        word = error.args[0]
+        if word[:3] == "63C":
+            return int(word[3], 16)
+        if word == "6983":
+            return 0
+        if word in ("6700", "6A80"):
+            return -1  # no PIN of such a length
+        raise
+    return None
+
+
+def _words(error):
+    """What a card or the modem said, for a person."""
+    said = error.args[0] if error.args else "?"
+    return _WORDS.get(said, said)
+
+
+def _powered_on():
+    import machine
+
+    return machine.reset_cause() == machine.PWRON_RESET
 
 
 def load(store, config, log):
@@ -141,6 +256,7 @@ def _await(config, log):
     """The card's key, as soon as modem and card answer."""
     cell = the(config)
     end = hal.uptime_s() + _WAIT_S + cell.args.get("start_ms", 3000) // 1000
+    restarted = False
     said = None
     while True:
         try:
@@ -149,15 +265,25 @@ def _await(config, log):
                 why = cell.card()
             if why is None:
                 return CardKey(config)
+            refused = False
         except (CardError, AtError, ValueError, IndexError) as error:
-            why = "the SIM card says %s" % (error.args[0] if error.args else "?")
+            why = "the SIM card says: %s" % _words(error)
+            refused = not isinstance(error, PinError)
         except OSError as error:
             why = "the modem does not answer %s" % error.args[0]
+            refused = False
         if why != said:
             log(why)
             said = why
-        if hal.uptime_s() >= end:
+        left_s = end - hal.uptime_s()
+        if left_s <= 0:
             raise OSError("no key: " + why)  # a reset tries again, later each time
+        if refused and not restarted and left_s < _WAIT_S // 2:
+            restarted = True
+            try:
+                log(cell.restart())
+            except OSError:
+                pass  # asked again soon
         hal.sleep_ms(500)
 
 

@@ -19,7 +19,8 @@ def _tlv(tag, value):
 
 
 class IotSafe:
-    """private, public: ids of the two halves of the key, as the card's issuer has set them."""
+    """private, public: ids of the two halves of the key, as the card's issuer has set them. curve_point: (x, y) of the
+    key, once it was asked for."""
 
     def __init__(self, applet, private, public):
         self._applet = applet
@@ -36,7 +37,8 @@ class IotSafe:
         at = data.find(b"\x86\x41\x04")
         if at < 0:
             raise ValueError("no public key")
-        return p256.compressed(data[at + 2 : at + 67])
+        self.curve_point = p256.point(data[at + 2 : at + 67])
+        return p256.compressed(self.curve_point)
 
     def random(self, count):
         """Random bytes of the card's."""
@@ -54,6 +56,7 @@ class IotSafe:
         data = applet.ask(_CLA, 0x2B, 0x80, _OPERATION, _tlv(0x9E, sha256(message).digest()))
         applet.ask(_CLA, 0x2A, 1, _OPERATION, b"", 0)
         # 33 00 40 r s; some cards have a length of one byte, some give DER
-        if data[:1] != b"\x33":
+        if len(data) < 3 or data[0] != 0x33:
             raise ValueError("no signature")
-        return p256.signature(data[3:] if data[1] == 0 else data[2:])
+        at = 2 if data[1] else 3
+        return p256.signature(data[at : at + data[at - 1]])

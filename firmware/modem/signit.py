@@ -18,7 +18,8 @@ def _tlv(tag, value):
 
 
 class Signit:
-    """entry: the id of the public key; the private one has the same with `_` before it."""
+    """entry: the id of the public key; the private one has the same with `_` before it. curve_point: (x, y) of the key,
+    once it was asked for."""
 
     def __init__(self, applet, entry=b"ukey"):
         self._applet = applet
@@ -39,14 +40,16 @@ class Signit:
         at = data.find(b"\xc3\x41\x04")
         if at < 0:
             raise ValueError("no public key")
-        return p256.compressed(data[at + 2 : at + 67])
+        self.curve_point = p256.point(data[at + 2 : at + 67])
+        return p256.compressed(self.curve_point)
 
     def sign(self, message):
         """The signature of a message, 64 bytes. Raises CardError, ValueError."""
         applet = self._applet
         applet.ask(0x80, 0xB5, 0, 0, _tlv(0xC4, b"_" + self._entry) + _ECDSA_SHA256)
         at = 0
+        # once each: a part that was taken, and whose answer was garbled, would be hashed twice
         while len(message) - at > applet.block:
-            applet.ask(0x80, 0xB6, 0, 0, bytes(message[at : at + applet.block]))
+            applet.ask(0x80, 0xB6, 0, 0, bytes(message[at : at + applet.block]), None, 1)
             at += applet.block
-        return p256.signature(applet.ask(0x80, 0xB6, 0x80, 0, bytes(message[at:])))
+        return p256.signature(applet.ask(0x80, 0xB6, 0x80, 0, bytes(message[at:]), None, 1))

@@ -19,6 +19,7 @@ ICCID = "8988303000000000007"
 IMSI = "001010123456789"  # the test network, 001-01
 SIM_PIN = "1234"
 PIN_TRIES = 3
+HOW_MANY_TRIES = bytes.fromhex("0020000100")
 ESCAPE = 0x1B
 LINE_BYTES = 1024
 IDLE_S = 0.2
@@ -35,6 +36,7 @@ class Modem:
     on_ms = 100
     off_ms = 3000
     start_ms = 300  # real ones take 3 to 15 s
+    ready = "RDY"  # what it says then
 
     def __init__(
         self,
@@ -75,6 +77,10 @@ class Modem:
         self._started = time.monotonic()
         self._receiver = False
         self._unlocked = False
+        self._announced = False
+        self._called = False  # whether the line carries data
+        if self._card is not None:
+            self._card.power()
 
     def _switch(self, *, on: bool) -> None:
         if self._client is not None:
@@ -104,6 +110,9 @@ class Modem:
         self._press(pressed)
         if not self._powered or (time.monotonic() - self._started) * 1000 < self.start_ms:
             return
+        if not self._announced:
+            self._announced = True
+            self.say(self.ready)
         for byte in sent:
             self._take(byte)
         while self._client is not None and not self._client.events.empty():
@@ -116,6 +125,8 @@ class Modem:
 
     def _take(self, byte: int) -> None:
         moods = self._port.moods()
+        if moods.get("no_sim") and self._card is not None:
+            self._card.power()  # taken out: whatever was open is gone
         if self._hung or moods.get("deaf"):
             return
         if self._wanted:
@@ -210,8 +221,7 @@ class Modem:
     def at_cpin(self, argument: str) -> list[str] | None:
         """Whether the SIM is there and open; with the mood `pin` it wants 1234 after each start, and counts."""
         moods = self._port.moods()
-        if moods.get("no_sim"):
-            raise CommandError("+CME ERROR: SIM not inserted")
+        self._need_card()
         if argument == "?":
             if self._pin_tries == 0:
                 return ["+CPIN: SIM PUK"]
@@ -231,16 +241,26 @@ class Modem:
 
     def at_csim(self, argument: str) -> list[str] | None:
         """A command to the card: count of hex digits, digits."""
-        if self._card is None:
-            raise CommandError("ERROR")
+        self._need_card()
         if argument == "=?":
             return None
-        data, word = self._card.transmit(self._apdu(fields(argument)))
+        apdu = self._apdu(fields(argument))
+        if apdu == HOW_MANY_TRIES:
+            data, word = b"", 0x63C0 | self._pin_tries if self._pin_tries else 0x6983
+        elif self._card is None:
+            raise CommandError("ERROR")
+        else:
+            data, word = self._card.transmit(apdu)
         answer = f"{data.hex().upper()}{word:04X}"
         return [f"+CSIM: {len(answer)},{self._quoted(answer)}"]
 
+    def _need_card(self) -> None:
+        if self._port.moods().get("no_sim"):
+            raise CommandError("+CME ERROR: SIM not inserted")
+
     def at_ccho(self, argument: str) -> list[str] | None:
         """A session with an applet, on models that have it: none of these, unless the mood says so."""
+        self._need_card()
         if self._card is None or not self._port.moods().get("ccho"):
             raise CommandError("ERROR")
         if argument == "=?":
@@ -253,6 +273,7 @@ class Modem:
 
     def at_cgla(self, argument: str) -> list[str]:
         """A command in a session; the channel is the modem's business."""
+        self._need_card()
         session, *rest = fields(argument)
         if self._card is None or int(session) not in self._sessions:
             raise CommandError("+CME ERROR: incorrect parameters")

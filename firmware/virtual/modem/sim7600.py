@@ -38,6 +38,7 @@ class Sim7600(Modem):
         self._payload = b""
         self._later: list[str] = []
         self._connecting = False
+        self._address = self._where = ""
         self._tls: dict[str, str] = {}
         self._secure = False
 
@@ -145,8 +146,12 @@ class Sim7600(Modem):
 
         self.ask_for(int(count), keep)
 
-    def at_cmqttconnect(self, argument: str) -> None:
-        """Number, "tcp://host:port", keep-alive, clean session, user, password."""
+    def at_cmqttconnect(self, argument: str) -> list[str] | None:
+        """Number, "tcp://host:port", keep-alive, clean session, user, password; or which clients are connected."""
+        if argument == "?":
+            if not self._mqtt:
+                raise CommandError("ERROR")
+            return [f"+CMQTTCONNECT: 0{self._where}", "+CMQTTCONNECT: 1"]
         if self._client is None or self._name is None:
             raise CommandError(f"+CMQTTCONNECT: 0,{NOT_ACQUIRED}\r\n\r\nERROR")
         words = fields(argument)
@@ -169,11 +174,14 @@ class Sim7600(Modem):
             self._later.append(f"+CMQTTCONNECT: 0,{code}")
         else:
             self._connecting = True
+            self._address = f',"{words[1]}",{words[2]},1'
+        return None
 
     def at_cmqttdisc(self, argument: str) -> None:
         """Leaves the broker."""
         if self._client is not None:
             self._client.close(orderly=True)
+        self._where = ""
         self._later.append("+CMQTTDISC: 0,0")
 
     def at_cmqtttopic(self, argument: str) -> None:
@@ -212,12 +220,14 @@ class Sim7600(Modem):
         if event.kind == "connected":
             self._connecting = False
             code = REFUSED.get(event.code, 27) if event.code else 0
+            self._where = "" if code else self._address
             self.say(f"+CMQTTCONNECT: 0,{code}")
         elif event.kind == "published":
             self.say("+CMQTTPUB: 0,0")
         elif event.kind == "subscribed":
             self.say("+CMQTTSUB: 0,0")
         elif event.kind == "lost" and not self._connecting:
+            self._where = ""
             self.say("+CMQTTCONNLOST: 0,3")
         elif event.kind == "message":
             topic = event.topic.encode()
@@ -250,6 +260,7 @@ class A7670(Sim7600):
     """The model of the LilyGO T-A7670."""
 
     model = "A7670E"
+    ready = "*ATREADY: 1"
     on_ms = 100
     payload_bytes = 4096
     satellites = "06,,03,00"

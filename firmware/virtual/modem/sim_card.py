@@ -75,6 +75,9 @@ class Application(Protocol):
 
     aid: bytes
 
+    def power(self) -> None:
+        """The card gets power: a new session."""
+
     def answer(self, ins: int, p1: int, p2: int, data: bytes) -> Answer:
         """Data and status word."""
 
@@ -87,6 +90,10 @@ class IotSafeApplet:
     def __init__(self, key: Key, *, der: bool = False) -> None:
         self._key = key
         self._der = der
+        self.power()
+
+    def power(self) -> None:
+        """What is forgotten without power."""
         self._open = False
 
     def answer(self, ins: int, p1: int, p2: int, data: bytes) -> Answer:
@@ -139,6 +146,10 @@ class SignitApplet:
         if not key.present:
             key.make()
         self._tries = PIN_TRIES
+        self.power()
+
+    def power(self) -> None:
+        """What is forgotten without power: all but the key and the count of wrong PINs."""
         self._unlocked = False
         self._entry = b""
         self._message: bytearray | None = None
@@ -198,8 +209,13 @@ class SimCard:
         else:
             self._application = IotSafeApplet(key, der=applet == "iot-safe-der")
         self._channels = channels
+        self.power()
+
+    def power(self) -> None:
+        """Out of the modem and in again, or the modem starts anew: channels, selection and PIN are forgotten."""
         self._selected: dict[int, bool] = {0: False}
         self._waiting: dict[int, bytes] = {}
+        self._application.power()
 
     def select(self, aid: bytes) -> int | None:
         """A channel of its own with the applet selected, as AT+CCHO asks for; None where there is none."""
