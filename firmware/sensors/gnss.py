@@ -7,7 +7,8 @@ utc        the satellites' time, which sets the board's clock
 
 Rules
 * Without a fix all channels are None: the last position is not made up again.
-* The modem is the one of the setting `modem_args`; with PPP it cannot be asked.
+* The modem is the one of the setting `modem_args`; with PPP it cannot be asked. Where the way out is another one, this
+  module wakes it: nobody else does.
 * Degrees come as ddmm.mmmm or as dd.dddd, by model and firmware: three or more digits before the point of a latitude,
   or four of a longitude, are degrees and minutes. All of it is computed in integers.
 """
@@ -32,14 +33,15 @@ def scaled(text, digits):
     return sign * int((whole or "0") + (fraction + "0" * digits)[:digits])
 
 
-def degrees(text, hemisphere):
-    """10^-6 degrees of a value with its N, S, E or W. Raises ValueError."""
-    if hemisphere not in ("N", "S", "E", "W"):
+def degrees(text, hemisphere, limit):
+    """10^-6 degrees of a latitude (limit 90, N or S) or of a longitude (180, E or W). Raises ValueError."""
+    if hemisphere not in (("N", "S") if limit == 90 else ("E", "W")):
         raise ValueError("no hemisphere")
-    limit = 90 if hemisphere in "NS" else 180
     value = scaled(text, 8)
     if len(text.split(".")[0]) >= (3 if limit == 90 else 4):
         whole, minutes = divmod(value, 100 * 10**8)
+        if minutes >= 60 * 10**8:
+            raise ValueError("no minutes")
         value = whole * 10**8 + minutes // 60
     value = value // 100
     if not 0 <= value <= limit * 10**6:
@@ -74,8 +76,8 @@ def of_cgnssinfo(fields):
     """The same of +CGNSSINFO: mode, 3 or 4 counts of satellites, latitude, N/S, longitude, E/W, date, time, altitude"""
     for at in range(4, len(fields) - 6):
         if fields[at] in ("N", "S"):
-            latitude = degrees(fields[at - 1], fields[at])
-            longitude = degrees(fields[at + 1], fields[at + 2])
+            latitude = degrees(fields[at - 1], fields[at], 90)
+            longitude = degrees(fields[at + 1], fields[at + 2], 180)
             date = fields[at + 3]
             date = "20" + date[4:] + date[2:4] + date[:2]
             return (latitude, longitude, scaled(fields[at + 5], 1)), utc(date, fields[at + 4])
@@ -95,8 +97,8 @@ class Sensor:
         name = "+CGNSINF" if short else "+CGNSSINFO"
         self.utc = None
         try:
-            if cell.at.doubt:
-                return None, None, None  # the link gets it back in step
+            if cell.at.doubt and not self._wake(cell):
+                return None, None, None
             if self._silent % _RETRY == 0:
                 self._switch_on(cell.at)
             line = cell.at.command(name, _LIMIT_MS, name + ":")[0]
@@ -107,6 +109,15 @@ class Sensor:
             return None, None, None
         self._silent = 1
         return position
+
+    def _wake(self, cell):
+        """Whether the modem can be asked now. A link that goes through it gets it back in step by itself."""
+        if cell.routed:
+            return False
+        if self._silent % _RETRY == 0 and cell.awake() is None:
+            return True
+        self._silent += 1
+        return False
 
     def _switch_on(self, at):
         for text in _ON:

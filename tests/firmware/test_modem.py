@@ -34,13 +34,13 @@ ON_BOARD = ROOT / "tests" / "firmware" / "on_board"
 IMEI, IMSI = b"004401083550007", b"001010123456789"  # the simulator's
 
 
-def on_board(program: list[str], script: str, folder: Path) -> dict[str, Any]:
+def on_board(program: list[str], script: str, folder: Path, *more: str) -> Any:
     """What a script says on MicroPython, beside a chip of its own."""
     place = folder / "chip" / "flash"
     place.mkdir(parents=True)
-    argv = [*program, str(ON_BOARD / script), str(FIRMWARE)]
+    argv = [*program, str(ON_BOARD / script), str(FIRMWARE), *more]
     done = subprocess.run(argv, cwd=place, capture_output=True, text=True, timeout=60, check=True)
-    return dict(json.loads(done.stdout.splitlines()[-1]))
+    return json.loads(done.stdout.splitlines()[-1])
 
 
 @pytest.mark.parametrize("model", ["SIM7600", "A7670", "SIM7000"])
@@ -128,10 +128,70 @@ def test_a_modem_that_finds_no_way_out(tmp_path: Path, micropython64: list[str])
         "no network: the modem does not answer, switching it on",
     ]
     assert [500, 3000, 500] == facts["held"]
-    assert "it wants a PIN: set sim_pin" in facts["no pin"]
-    assert 2 == facts["shown"]
-    assert all("sim_pin was refused" in text for text in facts["wrong pin"][2:])
-    assert "no network: searching, signal 17,99" == facts["right pin"]
+    assert 600 <= facts["silent"] < 640
+
+
+def test_a_card_is_never_locked(tmp_path: Path, micropython64: list[str]) -> None:
+    """A PIN that was refused is not shown again, and the last try is not spent: a locked card is a visit."""
+    facts = on_board(micropython64, "cell.py", tmp_path)
+    wrong = "no network: the modem says sim_pin is wrong"
+    again = "no network: the modem says sim_pin was refused: set another one"
+    last = "no network: the modem says sim_pin is not tried, it may be the last try"
+    assert "no network: the modem says it wants a PIN: set sim_pin" == facts["no pin"]
+    for name, how in (
+        ("counts", ["", ""]),
+        ("tells", [", 2 tries are left", ", 1 tries are left"]),
+    ):
+        heard = facts[name]
+        assert [[wrong + text, again, again, again] for text in how] == heard[:2]
+        # the right one is not known to be right
+        assert all(text.startswith(last) for texts in heard[2:] for text in texts)
+        assert (["9999", "8888"], 1) == (facts[name + " shown"], facts[name + " left"])
+    heard, shown = facts["opened elsewhere"]
+    assert (["no network: searching, signal 17,99"] * 4, ["1234"]) == (heard, shown)
+    heard, shown, left = facts["lost"]
+    silent = "no network: the modem does not answer +CPIN"
+    assert [silent, silent] == heard[:2]
+    assert all(text.startswith(last) for text in heard[2:])
+    assert (["9999", "9999"], 1) == (shown, left)
+
+
+def test_a_modem_that_is_not_ready_is_no_crash(tmp_path: Path, micropython64: list[str]) -> None:
+    """A modem that has just started answers ERROR to everything."""
+    facts = on_board(micropython64, "cell.py", tmp_path)
+    assert facts["registration"] == [
+        "no network: the modem does not say whether it is registered",
+        "no network: the modem does not say whether it is registered",
+        "no network: it is refused, signal 17,99",
+        "no network: searching, signal 17,99",
+    ]
+
+
+CLOCKS = {  # of 2026-11-26 02:30:00 UTC, and none
+    '"26/11/26,02:30:00+00"': 1795660200,
+    '"26/11/26,06:30:00+16"': 1795660200,
+    '"26/11/25,21:00:00-22"': 1795660200,
+    '"26/11/26,08:15:00+23"': 1795660200,
+    '"28/02/29,00:00:00+04"': 1835391600,
+    '"80/01/06,00:00:12+00"': None,
+    '"70/01/01,00:00:12+00"': None,
+    '"26/13/26,02:30:00+00"': None,
+    '"26/00/26,02:30:00+00"': None,
+    '"26/11/32,02:30:00+00"': None,
+    '"26/11/26,02:30:00+99"': None,
+    '"26/11/26,02:30:00"': None,
+    '"26/11/26"': None,
+    '"26/11/26,02:30+00"': None,
+    "": None,
+    ",": None,
+    "0": None,
+}
+
+
+def test_the_clock_of_a_network(tmp_path: Path, micropython64: list[str]) -> None:
+    """Local time and quarters of an hour; a modem that was not told yet names a year that is none."""
+    facts = on_board(micropython64, "cell.py", tmp_path, *CLOCKS)
+    assert list(CLOCKS.values()) == facts["clock"]
 
 
 def test_a_modem_becomes_an_interface(tmp_path: Path, micropython64: list[str]) -> None:
@@ -148,6 +208,47 @@ def test_a_modem_becomes_an_interface(tmp_path: Path, micropython64: list[str]) 
     assert down + dialled == facts["again"]
     assert [None, ["connected"]] == facts["lived"]
     assert ("no network: dialling", down) == (facts["late"], facts["late steps"])
+
+
+NOWHERE = [None, None, None]
+POSITIONS = {
+    # the southern and western halves of the world, by sign and by letter, in degrees and in minutes
+    "+CGNSINF: 1,1,20261126023000.000,-33.856800,-70.660000,519.3,,": [-33856800, -70660000, 5193],
+    "+CGNSINF: 1,1,20261126023000.000,0.000000,0.000000,-12.4,,": [0, 0, -124],
+    "+CGNSINF: 1,1,20261126023000.000,-0.000001,+179.999999,0,,": [-1, 179999999, 0],
+    "+CGNSSINFO: 2,06,03,00,3351.408,S,07039.600,W,261126,023000.0,519.3,0.0,,": (
+        [-33856800, -70660000, 5193]
+    ),
+    "+CGNSSINFO: 2,06,,03,00,33.8568,S,70.66,W,261126,023000.0,519.3,0.0,,": (
+        [-33856800, -70660000, 5193]
+    ),
+    "+CGNSSINFO: 2,06,03,00,0000.000,N,00000.000,E,261126,023000.0,0.0,0.0,,": [0, 0, 0],
+    # no fix, and what is no position
+    "": NOWHERE,
+    "+CGNSINF: 1,0,,,,,,,,,,,,,,,,,,,": NOWHERE,
+    "+CGNSINF: 0,,,,,,,,,,,,,,,,,,,,": NOWHERE,
+    "+CGNSINF: 1": NOWHERE,
+    "+CGNSINF: 1,1,20261126023000.000,90.000001,0.0,0.0,,": NOWHERE,
+    "+CGNSINF: 1,1,20261126023000.000,45.0,-180.000001,0.0,,": NOWHERE,
+    "+CGNSINF: 1,1,20261126023000.000,4x.0,11.0,0.0,,": NOWHERE,
+    "+CGNSINF: 1,1,20261126023000.000,,11.0,0.0,,": NOWHERE,
+    "+CGNSSINFO: ,,,,,,,,,,,,,,,": NOWHERE,
+    "+CGNSSINFO: 2,06,03,00,3399.000,S,07039.600,W,261126,023000.0,519.3,0.0,,": NOWHERE,
+    "+CGNSSINFO: 2,06,03,00,-3351.408,S,07039.600,W,261126,023000.0,519.3,0.0,,": NOWHERE,
+    "+CGNSSINFO: 2,06,03,00,9151.408,S,07039.600,W,261126,023000.0,519.3,0.0,,": NOWHERE,
+    "+CGNSSINFO: 2,06,03,00,3351.408,S,07039.600,,261126,023000.0,519.3,0.0,,": NOWHERE,
+    "+CGNSSINFO: 2,06,03,00,3351.408,S,07039.600,N,261126,023000.0,519.3,0.0,,": NOWHERE,
+    "+CGNSSINFO: 2,06,03,00,3351.408,S": NOWHERE,
+}
+
+
+def test_a_position_is_one_or_none(tmp_path: Path, micropython64: list[str]) -> None:
+    """A sign that is lost is the other half of the world, and signed."""
+    read, through_it, nobody_else = on_board(micropython64, "gnss.py", tmp_path, *POSITIONS)
+    assert list(POSITIONS.values()) == read
+    # the link wakes the modem that it goes through, and no other one
+    assert [0, 0] == through_it
+    assert [3, [NOWHERE, NOWHERE, *[[-33856800, -70660000, 5193]] * 2]] == nobody_else
 
 
 def test_a_modem_verifies_its_broker(tmp_path: Path, start_broker: StartBroker) -> None:
@@ -260,6 +361,56 @@ def test_another_place_of_the_key_is_another_identity(
     assert [["sim"], {old: ["old"], "journal": ["new"]}] == facts["card back"]
     assert "a rotation was cut off" in facts["rotation"]
     assert len(facts["said"]) == 3
+
+
+def test_a_card_that_was_away(tmp_path: Path, micropython64: list[str]) -> None:
+    """It may have gone on in another board, also while this one ran on, slept or was reset: a second record with one
+    number would brand the device for good. And what a card signs with another key is no record."""
+    facts = on_board(micropython64, "card_away.py", tmp_path)
+    away = "the SIM card does not sign: it may have been in another board"
+    waits = "the SIM card may have been in another board: waiting for the gateway's word"
+    assert [0, 1] == facts["first"]
+    assert [2, False] == facts["for a moment"]
+    assert "SIM card does not sign: the modem gives no way to the SIM card" in facts["out"]
+    assert [away, waits, True, True] == facts["back"]
+    assert [3, False] == facts["goes on"]
+    assert [[4, False], [5, False], [6, False]] == facts["stayed"]
+    assert 0 == facts["opened again"]
+    assert [[waits, True], [7, False], [waits, True], [8, False], [waits, True], [9, False]] == (
+        facts["out meanwhile"]
+    )
+    assert [True, False, True, False] == facts["basic"]
+    assert ["the SIM card does not sign: a wrong signature", 0, "a wrong signature"] == facts[
+        "wrong"
+    ]
+    assert 1 == facts["restarts"]
+    assert [0, 1] == facts["right again"]
+    assert ["there is another SIM card", 2] == facts["another"]
+
+
+def test_a_card_that_is_pulled_and_put_back(tmp_path: Path, broker: Broker) -> None:
+    """A loose holder: the board says what is missing, measures on, and signs again when the card is back."""
+    owner, signer = Signer(), Signer()
+    folder = tmp_path / "board"
+    cellular.lay_out(folder, **cellular.settings("SIM7600"), key="iot-safe")
+    card = ("--card", str(tmp_path / "card.json"))
+    with (
+        cellular.Modem(folder, "SIM7600", broker.port, *card) as modem,
+        VirtualBoard(folder) as board,
+    ):
+        public = board.provision(owner, signer, broker.port, interval_ms=300, batch=10)
+        with GatewayDouble(broker.port, public, signer) as gateway:
+            gateway.automatic = True
+            board.ok("run")
+            gateway.wait(3)
+            modem.be(no_sim=True)
+            board.wait("state", "no key")
+            held = len(gateway.records)
+            modem.be(no_sim=None)
+            board.wait("state", "ready")
+            check_chain(gateway.wait(held + 3), genesis_prev(public))
+            # one `open`: nothing was begun anew
+            assert 1 <= [record.kind for record in gateway.chain()].count(0) <= 2
 
 
 def test_wrong_settings_are_set_right(tmp_path: Path) -> None:
