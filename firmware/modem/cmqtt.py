@@ -5,16 +5,18 @@ Rules
   unsolicited line for a publication: that is the PUBACK.
 * One message at a time: the modem has one place for a topic and one for a payload.
 * Records are no UTF-8: checkUTF8 is switched off for the client, each time, for it is forgotten with it.
+* A message that is longer than any that a board is sent is not held, and handed on as empty, as tally/mqtt.py does.
 * TLS is the modem's own, told to verify: by default it checks nothing. The CA is that of `set ca`, the name is that of
-  `broker_host`; the dates are checked where the modem's clock is set. What the modem makes of that is its word alone.
-* All waits of one attempt end before the shortest watchdog (60 s) bites.
+  `broker_host`; the dates are checked, for which the modem's clock is set by the board's where no network has. What the
+  modem makes of that is its word alone.
 """
 
 import errno
+from time import gmtime
 
 from micropython import const
 from tally import hal
-from tally.stream import Trouble
+from tally.stream import MAX_MESSAGE_BYTES, Trouble
 
 from modem.at import AtError, Silent
 from modem.inside import Inside, plain
@@ -59,7 +61,12 @@ class Session(Inside):
         secure = config["broker_tls"]
         if secure:
             self._authority()
-        code = at.command("+CMQTTSTART", _START_MS, ends="+CMQTTSTART:")[-1]
+        try:
+            code = at.command("+CMQTTSTART", _START_MS, ends="+CMQTTSTART:")[-1]
+        except AtError:
+            code = (
+                "23"  # it runs already, say some by ERROR; if it does not, the next command fails
+            )
         if code not in ("0", "23"):
             raise Trouble("no network", "the modem has no way out, code %s" % code)
         at.command('+CMQTTACCQ=0,"%s",%d' % (device, secure))
@@ -105,9 +112,18 @@ class Session(Inside):
         pem = b"\n".join(
             [b"-----BEGIN CERTIFICATE-----"] + lines + [b"-----END CERTIFICATE-----", b""]
         )
+        self._set_clock()
         self.at.command('+CCERTDOWN="%s",%d' % (_CA, len(pem)), 5000, data=pem)
         for text in _TLS:
             self.at.command("+CSSLCFG" + text)
+
+    def _set_clock(self):
+        """A certificate has dates. Raises AtError, Silent."""
+        now = hal.unix_time()
+        if now is not None and self._cell.time() is None:
+            year, month, day, hours, minutes, seconds = gmtime(now - hal.EPOCH)[:6]
+            told = (year % 100, month, day, hours, minutes, seconds)
+            self.at.command('+CCLK="%02d/%02d/%02d,%02d:%02d:%02d+00"' % told)
 
     def leave(self):
         """Leave the broker, and give back what an earlier start of the board may have left in the modem."""
@@ -138,7 +154,12 @@ class Session(Inside):
         self._send(0, topic, data, 0, keep)
 
     def ask(self):
-        self.at.command("")
+        """Whether the modem answers, and still has the connection, where it says so."""
+        try:
+            lines = self.at.command("+CMQTTCONNECT?", info="+CMQTTCONNECT:")
+        except AtError:
+            return  # it answers
+        self.gone = self.gone or "0" in lines  # a client that is connected names its broker, too
 
     def _send(self, number, topic, data, qos, keep):
         at = self.at
@@ -160,11 +181,9 @@ class Session(Inside):
         elif number:
             self.acked = number
 
-    def _ended(self, rest):
-        self.gone = True
-
     def _start(self, rest):
-        self._topic = self._data = b""
+        self._topic = b""
+        self._data = b"" if int(rest.split(",")[2]) <= MAX_MESSAGE_BYTES else None
 
     def _topic_follows(self, rest):
         return int(rest.split(",")[1]), self._take_topic
@@ -176,8 +195,11 @@ class Session(Inside):
         return int(rest.split(",")[1]), self._take_data
 
     def _take_data(self, data):
-        self._data += data
+        if self._data is not None:
+            self._data += data
+            if len(self._data) > MAX_MESSAGE_BYTES:
+                self._data = None  # its beginning said something else
 
     def _end(self, rest):
-        self.came(self._topic, self._data)
+        self.came(self._topic, self._data or b"")
         self._topic = self._data = b""

@@ -3,7 +3,9 @@
 Rules
 * tally/link.py drives it like a connection of its own: `sock` is the session itself.
 * What arrives waits in `inbox` and is handed on by `poll`, one at a time, never in the middle of a command.
-* A modem that has not answered is asked whether it still does before anything else; if not, the connection is gone.
+* A modem that has not answered is asked whether it still does before anything else; if not, the connection is gone. So
+  it is where the modem says that it has just started.
+* All waits of one attempt end before the shortest watchdog (60 s) bites, with those of modem/cell.py before it.
 """
 
 import errno
@@ -15,6 +17,8 @@ from modem.at import AtError, Silent
 from modem.cell import the
 
 _MAX_INBOX = const(4)
+_ATTEMPT_MS = const(38000)
+_STARTED = ("RDY", "*ATREADY:")  # of a modem that lost its power for a moment
 
 
 class Inside:
@@ -27,6 +31,8 @@ class Inside:
         self.at = cell.at
         self.at.unsolicited.clear()
         self.at.quoted = None
+        for start in _STARTED:
+            self.at.unsolicited[start] = self._ended
         self._cell = cell
         self._hear = hear
         self.inbox = []
@@ -50,6 +56,9 @@ class Inside:
         self.at.unsolicited.clear()
         self.at.quoted = None
         self._cell.lost()
+
+    def _ended(self, rest):
+        self.gone = True
 
     def came(self, topic, data):
         """A message. The newest ones stay: an acknowledgement says all that those before it said."""
@@ -106,6 +115,7 @@ def attempt(config, clock, device, hear):
         from modem.smqtt import Session
     else:
         from modem.cmqtt import Session
+    cell.at.within(_ATTEMPT_MS)
     session = Session(cell, hear)
     topic = PREFIX + device
     try:
@@ -122,5 +132,7 @@ def attempt(config, clock, device, hear):
             cell.connected()  # there was a way to the broker: the ladder would not help
         session.close()
         raise
+    finally:
+        cell.at.within(None)
     cell.connected()
     return session

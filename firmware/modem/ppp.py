@@ -58,6 +58,8 @@ class Ppp:
             cell.at.command("D*99#", _DIAL_MS, ends="CONNECT")
         except (AtError, Silent) as error:
             return "no network: the modem says %s" % error.args[0]
+        finally:
+            cell.at.doubt = True  # nobody asks while the port carries data
         line = network.PPP(cell.uart)
         line.active(True)
         line.connect()

@@ -3,9 +3,10 @@
 Rules
 * 512 bytes are a payload's limit, and binary goes as hexadecimal digits: a record has 256 bytes at most.
 * AT+SMPUB answers when the broker has the message: its OK is the PUBACK.
+* A record that is longer was sealed for another way out. It is passed over: the gateway shows a gap, and asks for it
+  again, until the board has that way again. Talk that is longer is not said.
 * What arrives comes as it is, between quotes; nobody promises that this model hands on every byte value. If it does
-  not, acknowledgements never verify and records stay on the board.
-* All waits of one attempt end before the shortest watchdog (60 s) bites.
+  not, acknowledgements never verify and records stay on the board. See `strange` in modem/at.py.
 """
 
 from binascii import hexlify
@@ -15,6 +16,7 @@ from tally.stream import Trouble
 
 from modem.at import AtError, Silent
 from modem.inside import Inside, plain
+from modem.uplink import SHORT_MESSAGE
 
 _BEARER_MS = const(10000)
 _CONNECT_MS = const(20000)
@@ -27,6 +29,7 @@ class Session(Inside):
 
     def __init__(self, cell, hear):
         Inside.__init__(self, cell, hear)
+        self._told = False
         self.at.unsolicited["+SMSTATE:"] = self._state
         self.at.quoted = (b"+SMSUB: ", self._message)
 
@@ -76,14 +79,19 @@ class Session(Inside):
 
     def submit(self, topic, data):
         """Publish with QoS 1 and return a number; `poll` returns it when the broker has the message."""
-        self._send(topic, data, 1, False)
+        if len(data) <= SHORT_MESSAGE:
+            self._send(topic, data, 1, False)
+        elif not self._told:
+            self._told = True
+            print("# a record of %d bytes does not fit through this modem" % len(data))
         self.pid += 1
         self.acked = self.pid
         return self.pid
 
     def publish(self, topic, data, keep):
         """Publish with QoS 0. keep: retained."""
-        self._send(topic, data, 0, keep)
+        if len(data) <= SHORT_MESSAGE:
+            self._send(topic, data, 0, keep)
 
     def ask(self):
         if self.at.ask("+SMSTATE?", "+SMSTATE:")[0] == "0":

@@ -295,7 +295,10 @@ def test_a_message_answers_no_command(*, before: int, lengthy: bool) -> None:
     """Who can publish could write the board's position, or the signature of its card, behind the end of a message."""
     line = Line()
     board, _ = quoted(line)
-    forged = b"x" * (1300 if lengthy else 0) + b'"\r\n+COUNT: 666\r\n\r\nOK\r\n+COUNT: 666\r\n\r\nOK\r\n"'
+    forged = (
+        b"x" * (1300 if lengthy else 0)
+        + b'"\r\n+COUNT: 666\r\n\r\nOK\r\n+COUNT: 666\r\n\r\nOK\r\n"'
+    )
     # it is there when the command is sent, or comes before the answer does
     line._coming.append((line.now + before, b'\r\n+MSG: "t","' + forged + b"\r\n"))
     line.moods = [Mood(delay_ms=200)]

@@ -25,7 +25,7 @@ HANG_AFTER = 70  # commands since power-on: a connection is up by then, and some
 HANGS = 2
 
 
-def provision(site: Site, folder: Path) -> str:
+def provision(site: Site, folder: Path, key: str, pin: Path) -> str:
     """Have the board in `folder`, which knows only its modem's wires, made a device by the real command; its id."""
     port = folder / "tty"
     board = site.start(f"{folder.name}-cable", [sys.executable, BOARD, folder, "--pty", port])
@@ -41,7 +41,8 @@ def provision(site: Site, folder: Path) -> str:
             "--board",
             "VIRTUAL",
         ),
-        *("--name", "pump", "--apn", "internet", "--key", "iot-safe", "--no-login"),
+        *("--name", "pump", "--apn", "internet", "--key", key, "--no-login"),
+        *(("--card-pin-file", pin) if key == "signit" else ()),
         *("--gateway", site.gateway_line, "--broker", site.broker_address),
         *("--interval", str(INTERVAL_MS)),
         home=site.home,
@@ -82,18 +83,22 @@ def proven(site: Site, device: str, what: str, name: str) -> Path:
 
 @pytest.mark.timeout(400)
 @pytest.mark.usefixtures("micropython64")
-def test_a_card_from_its_first_board_to_the_next(tmp_path: Path) -> None:
-    """The identity of the card is enrolled, verified by every verifier, and goes on in a spare board."""
-    card = ("--card", str(tmp_path / "card.json"))
+@pytest.mark.parametrize(("model", "key"), [("SIM7600", "iot-safe"), ("SIM7000", "signit")])
+def test_a_card_from_its_first_board_to_the_next(tmp_path: Path, model: str, key: str) -> None:
+    """The identity of the card is enrolled, verified by every verifier, and goes on in a spare board. Both dialects of
+    MQTT, both applets."""
+    card = ("--card", str(tmp_path / "card.json"), "--applet", key)
+    pin = tmp_path / "pin"
+    pin.write_text("1234\n")
     with Site(tmp_path / "site") as site:
         site.make_keys()
         site.start_services()
         first, spare = site.folder / "first", site.folder / "spare"
         for folder in (first, spare):
-            cellular.lay_out(folder, modem_args=cellular.settings("SIM7600")["modem_args"])
+            cellular.lay_out(folder, modem_args=cellular.settings(model)["modem_args"])
         port = site.broker.port
-        with cellular.Modem(first, "SIM7600", port, *card) as modem:
-            device = provision(site, first)
+        with cellular.Modem(first, model, port, *card) as modem:
+            device = provision(site, first, key, pin)
             modem.be(hang_after=HANG_AFTER)
             program = site.start("first", [sys.executable, BOARD, first, "--restart"])
             wait_for("it hangs twice", lambda: said(site, "first").count("hangs") >= HANGS, 120)
@@ -105,8 +110,8 @@ def test_a_card_from_its_first_board_to_the_next(tmp_path: Path) -> None:
         assert -9 == proof.parse(path.read_bytes()).records[0].signed.alg
         every_verifier(site, device, path)
         held = int(site.device(device)["upto"])
-        with cellular.Modem(spare, "SIM7600", port, *card):
-            assert device == provision(site, spare)
+        with cellular.Modem(spare, model, port, *card):
+            assert device == provision(site, spare, key, pin)
             site.start("spare", [sys.executable, BOARD, spare, "--restart"])
             wait_for("the chain goes on", lambda: has(site, device, held + 6), 60)
         path = proven(site, device, f"0..{held + 6}", "spare.tally")
