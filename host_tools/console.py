@@ -26,6 +26,7 @@ __all__ = ["BoardRefusedError", "Console", "Transport", "TransportError"]
 _PIECE_S: Final = 0.2
 _WAKE_EVERY_S: Final = 3.0
 _QUIET_S: Final = 0.3
+_WAITS: Final = ("# the SIM card says", "# no network", "# the modem does not answer")
 
 
 class TransportError(UndoneError):
@@ -80,6 +81,7 @@ class Console:
         self._answer_s = answer_s
         self._pending = bytearray()
         self._noise = ""
+        self._waits = False  # for its SIM card
 
     def wake(self, patience_s: float | None = None) -> None:
         """Wait until the board answers, as it does not while it starts; then throw away what it said so far.
@@ -87,9 +89,11 @@ class Console:
         `patience_s`: seconds, if the start takes longer than is usual.
 
         A port that was just opened may have reset the board, and half a line may stand in its buffer: the empty line
-        ends that, and `help` is asked until one answer comes. Late answers to the earlier ones are drained.
+        ends that, and `help` is asked until one answer comes. Late answers to the earlier ones are drained. A board
+        that says that it waits for its modem or its SIM card is given the time that it gives them.
         """
-        deadline = time.monotonic() + max(self.transport.start_s, patience_s or 0)
+        began = time.monotonic()
+        deadline = began + max(self.transport.start_s, patience_s or 0)
         while True:
             self.transport.write(b"\n")
             try:
@@ -98,6 +102,8 @@ class Console:
             except BoardRefusedError:
                 break  # it answers, if only to half a line
             except UndoneError as error:
+                if self._waits:
+                    deadline = max(deadline, began + limits.CARD_START_S)
                 if isinstance(error, TransportError) or time.monotonic() >= deadline:
                     raise
         while self.transport.read(_QUIET_S):
@@ -140,6 +146,7 @@ class Console:
                 code, _, detail = rest.partition(" ")
                 raise BoardRefusedError(words, shown(code, 40), shown(detail))
             if text.startswith("#"):
+                self._waits = self._waits or text.startswith(_WAITS)
                 self._heard(shown(text))
             elif text:
                 self._noise = self._noise or text

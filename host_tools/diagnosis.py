@@ -157,13 +157,8 @@ def _reach(site: Site) -> Finding:
 def _board(site: Site) -> Iterator[Finding]:
     info, status = site.info, site.status
     if "key" not in info:
-        fault = shown(str(info.get("fault", "unknown")))
-        yield Finding(
-            "board.fault",
-            TROUBLE,
-            f"the board did not come up: {fault}",
-            "reset it; then tally flash",
-        )
+        fault = board_trouble.of_fault(info)
+        yield Finding(fault.code, TROUBLE, fault.said, fault.remedy)
         return
     yield _kind(site)
     yield _owner(site)

@@ -26,7 +26,7 @@ from tallystick import did, message
 from tallystick.errors import KeyRefusedError, TallystickError
 from tallystick.keys import ED25519, PublicKey
 from tallystick.message import Challenge, Grant
-from tallystick_host import files
+from tallystick_host import board_trouble, files
 from tallystick_host.authority import Authority
 from tallystick_host.broker_login import Login
 from tallystick_host.console import BoardRefusedError, Console
@@ -153,8 +153,8 @@ def enrol(
     """
     info = console.facts("info")
     if "key" not in info:
-        fault = shown(str(info.get("fault", "unknown")))
-        raise UndoneError(f"the board did not come up: {fault}", code="board.fault")
+        fault = board_trouble.of_fault(info)
+        raise UndoneError(fault.said, code=fault.code, hint=fault.remedy)
     answered, known = proven(console, enrolment, info)
     rotated = answered.key.kid != answered.device
     id = answered.device.hex()

@@ -50,6 +50,7 @@ _LOCKED: Final = (
     "locked: nobody with a terminal or mpremote reads or changes it. Whoever holds the board still reads the key{board}"
     " with esptool: only secure boot and flash encryption, burnt into a chip for good, keep that from him"
 )
+_NO_KEY: Final = "no key"  # how the fault of such a board begins
 CARD_KEYS: Final = ("iot-safe", "signit")
 _DEFAULT_SENSOR: Final = "tally.chip_sensor"
 
@@ -224,10 +225,12 @@ def _enrol(
 ) -> Enrolled:
     """Steps 3 and 4."""
     enrolment = Enrolment.load(wish.enrolment_path, or_new=True)
-    done: list[str] = []
+    done = _free(wish, console, info)
+    if done:
+        info = console.facts("info")
     if "key" in info and info.get("owner") in (None, authority.owner.public.raw.hex()):
         enrol.proven(console, enrolment, info)
-        done = _settings(wish, console, info)
+        done += _settings(wish, console, info)
     stages.say("enrolling", str(info.get("id", "")))
     result = enrol.enrol(
         console,
@@ -240,6 +243,20 @@ def _enrol(
     )
     result.done[:0] = done
     return result
+
+
+def _free(wish: Wish, console: Console, info: dict[str, Any]) -> list[str]:
+    """Give a board whose SIM card does not open what it lacks: it answers nothing else, and not whose it is."""
+    if "key" in info or not str(info.get("fault")).startswith(_NO_KEY):
+        return []
+    given = {"key": wish.key, "sim_pin": wish.sim_pin, "card_pin": wish.card_pin}
+    wanted = {name: value for name, value in given.items() if value is not None}
+    if not wanted:
+        return []
+    console.ask(f"set config {json.dumps(wanted)}")
+    console.ask("reset")
+    console.wake(limits.CARD_START_S)
+    return [f"{name} set" for name in wanted]
 
 
 def _settings(wish: Wish, console: Console, info: dict[str, Any]) -> list[str]:

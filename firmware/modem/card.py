@@ -41,6 +41,7 @@ _WORDS = {
     "6A88": "there is no such key: see card_args",
 }
 _WAIT_S = const(60)
+_SAY_S = const(10)  # whoever is at the console waits, too
 _FOLDER = "journal"
 _BELONGS = ("head_a", "head_b", "born", "upto", "gone", "halt")
 _NAME = "flash_device"  # what keys.DEVICE was, while a card has the board
@@ -257,7 +258,7 @@ def _await(config, log):
     cell = the(config)
     end = hal.uptime_s() + _WAIT_S + cell.args.get("start_ms", 3000) // 1000
     restarted = False
-    said = None
+    said = saying = None
     while True:
         try:
             why = cell.awake()
@@ -266,16 +267,20 @@ def _await(config, log):
             if why is None:
                 return CardKey(config)
             refused = False
+        except PinError as error:
+            # to wait, or to start anew, opens no card
+            raise keys.KeyFault("no key: the SIM card says: %s" % error.args[0]) from None
         except (CardError, AtError, ValueError, IndexError) as error:
             why = "the SIM card says: %s" % _words(error)
-            refused = not isinstance(error, PinError)
+            refused = True
         except OSError as error:
             why = "the modem does not answer %s" % error.args[0]
             refused = False
-        if why != said:
+        left_s = end - hal.uptime_s()
+        if why != said or left_s // _SAY_S != saying:
             log(why)
             said = why
-        left_s = end - hal.uptime_s()
+            saying = left_s // _SAY_S
         if left_s <= 0:
             raise OSError("no key: " + why)  # a reset tries again, later each time
         if refused and not restarted and left_s < _WAIT_S // 2:

@@ -11,7 +11,12 @@ from tally.version import VERSION
 def info(console, _):
     board = console.board
     if board is None:
-        return json.dumps({"state": "fault", "fault": console.fault, "board": hal.board_name()})
+        facts = {"state": "fault", "fault": console.fault, "board": hal.board_name()}
+        try:
+            facts["digest"] = once("identity", "digest").hex()
+        except OSError:
+            pass  # it may be why
+        return json.dumps(facts)
     trust = board.trust
     updates = hal.blob(board.store, UPDATES, 32)
     taken = hal.blob(board.store, UPDATES_TAKEN, 8)

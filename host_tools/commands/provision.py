@@ -11,11 +11,21 @@ from typing import Any
 
 import rich_click as click
 
-from tallystick_host import boards, files, label, options, ports, provisioning, terminal, tray
+from tallystick_host import (
+    boards,
+    files,
+    label,
+    limits,
+    options,
+    ports,
+    provisioning,
+    terminal,
+    tray,
+)
 from tallystick_host.authority import Authority
 from tallystick_host.enrol import Settings
 from tallystick_host.enrolment import check_name
-from tallystick_host.errors import UseError
+from tallystick_host.errors import UndoneError, UseError
 from tallystick_host.home import Home
 from tallystick_host.provisioning import Provisioned, Wish
 from tallystick_host.stages import Stages
@@ -24,6 +34,7 @@ from tallystick_host.words import shown_path
 __all__ = ["command", "common_options", "shown_result", "wish_of"]
 
 _PASSWORD_BYTES = 64
+_PIN_HINT = "a file whose first line is the PIN: 4 to 8 digits"
 common_options = options.together(
     options.ENROLMENT,
     options.PORT,
@@ -194,16 +205,23 @@ def _pin(path: Path | None, variable: str) -> str | None:
     """A PIN from a file or the environment, never from an argument; None where neither has one."""
     if path is None and variable not in os.environ:
         return None
-    pin = _first_line(path) if path is not None else os.environ[variable]
+    whose = shown_path(path) if path is not None else variable
+    pin = _first_line(path, _PIN_HINT) if path is not None else os.environ[variable]
+    pin = pin.strip()
+    if not pin:
+        raise UseError(f"{whose!r} is empty: no PIN", code="pin.empty", hint=_PIN_HINT)
     if not (4 <= len(pin) <= 8 and pin.isascii() and pin.isdigit()):
-        whose = shown_path(path) if path is not None else variable
-        raise UseError(f"{whose!r} holds no PIN", hint="4 to 8 digits")
+        # what stands there may be a secret all the same
+        raise UseError(f"{whose!r} holds no PIN", code="pin.form", hint=_PIN_HINT)
     return pin
 
 
-def _first_line(path: Path) -> str:
+def _first_line(path: Path, hint: str) -> str:
     # a line that is too long is said to be so, and not shown
-    lines = files.read(path, 4096).decode("utf-8", "replace").splitlines()
+    try:
+        lines = files.read(path, limits.PASSWORD_FILE_BYTES).decode("utf-8", "replace").splitlines()
+    except UndoneError as error:
+        raise UndoneError(error.detail, code=error.code, hint=hint) from error
     return lines[0] if lines else ""
 
 
@@ -216,7 +234,7 @@ def _password(who: str | None, path: Path | None, variable: str) -> str | None:
             )
         return None
     if path is not None:
-        text = _first_line(path)
+        text = _first_line(path, "a file whose first line is the password")
     elif variable in os.environ:
         text = os.environ[variable]
     elif sys.stdin.isatty():

@@ -21,6 +21,7 @@ from tallystick.note import VerifierKey
 from tallystick_host import label, repl, tray
 from tallystick_host.enrolment import Device
 from tallystick_host.errors import UseError
+from tests.firmware import cellular
 from tests.host_tools import bare
 from tests.host_tools.bare import BareBoard
 from tests.host_tools.conftest import Ran, Tally
@@ -299,3 +300,94 @@ def test_a_name_in_a_label_is_only_a_name() -> None:
     root = ET.fromstring(label.svg(device))
     texts = [one.text for one in root.iter("{http://www.w3.org/2000/svg}text")]
     assert ["<b>&", device.id] == texts
+
+
+PIN_FILES = {
+    "empty": ("", "is empty: no PIN"),
+    "blank": ("\n1234\n", "is empty: no PIN"),
+    "letters": ("12a4\n", "holds no PIN"),
+    "short": ("123\n", "holds no PIN"),
+    "long": ("123456789\n", "holds no PIN"),
+    "other digits": ("\u0661\u0662\u0663\u0664\n", "holds no PIN"),
+    "huge": ("1" * 5000, "is larger than 4096 bytes"),
+    "missing": (None, "cannot read"),
+}
+
+
+@pytest.mark.parametrize("option", ["--sim-pin-file", "--card-pin-file"])
+@pytest.mark.parametrize("kind", PIN_FILES)
+def test_a_file_that_holds_no_pin(tally: Tally, kind: str, option: str) -> None:
+    """Broken: a slip in a file is a try of the card's, or stands in a message that others read."""
+    text, why = PIN_FILES[kind]
+    if text is not None:
+        tally.write("the-pin", text)
+    ran = tally("provision", "--enrolment", "fleet.json", "--virtual", "b", option, "the-pin")
+    assert ran.status in (2, 5)
+    assert f"'the-pin' {why}" in ran.err or f"{why} 'the-pin'" in ran.err
+    assert "hint: a file whose first line is the PIN: 4 to 8 digits" in ran.err
+    assert not text or text.strip() not in ran.err
+    assert not (tally.cwd / "b").exists()
+
+
+BOARD = ROOT / "firmware" / "virtual" / "board.py"
+
+
+@pytest.mark.usefixtures("micropython64")
+@pytest.mark.timeout(300)
+def test_a_card_that_does_not_open(tally: Tally) -> None:
+    """Broken: a typing error in a PIN locks a card, or leaves a board that no command sets right."""
+    tally("init")
+    for name, digits in (("wrong", "9876"), ("right", "1234")):
+        tally.write(name, digits + "\n")
+    folder = tally.cwd / "board"
+    cellular.lay_out(folder, modem_args=cellular.settings("SIM7600")["modem_args"])
+    card = ("--card", str(tally.cwd / "card.json"), "--applet", "signit")
+    port = folder / "tty"
+    with cellular.Modem(folder, "SIM7600", 1, *card):
+        board = subprocess.Popen(
+            [sys.executable, BOARD, folder, "--pty", port],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+        try:
+            deadline = time.monotonic() + 30
+            while not port.exists():
+                assert time.monotonic() < deadline
+                time.sleep(0.1)
+
+            def provisioned(*argv: str) -> Ran:
+                more = ("--enrolment", "fleet.json", "--port", port, "--board", "VIRTUAL", *BROKER)
+                return tally(
+                    "provision",
+                    *more,
+                    "--gateway",
+                    GATEWAY,
+                    "--key",
+                    "signit",
+                    "--apn",
+                    "net",
+                    *argv,
+                )
+
+            hint = (
+                "hint: look the PIN up, it is not shown again: tally provision --card-pin-file FILE"
+            )
+            for said in ("card_pin is wrong, 2 tries are left", "card_pin was refused"):
+                ran = provisioned("--card-pin-file", "wrong")
+                assert 5 == ran.status
+                assert f"did not come up: no key: the SIM card says: {said}" in ran.err
+                assert "(board.pin)" in ran.err
+                assert hint in ran.err
+                assert "9876" not in ran.err
+            ran = tally("doctor", "--json", "--port", port)
+            assert "board.pin" in ran.out
+            ran = provisioned("--card-pin-file", "right", "--interval", "500", "--json")
+            assert 0 == ran.status, ran.err
+            facts = json.loads(ran.out)
+            assert facts["record"] >= 0
+            assert "card_pin set" in facts["changed"]
+            assert facts["did"].startswith("did:key:zDn")  # P-256
+        finally:
+            os.killpg(board.pid, signal.SIGTERM)
+            board.wait()
