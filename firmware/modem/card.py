@@ -41,7 +41,7 @@ _WORDS = {
     "6A88": "there is no such key: see card_args",
 }
 _WAIT_S = const(60)
-_SAY_S = const(10)  # whoever is at the console waits, too
+_SAY_S = const(2)  # whoever is at the console waits, too
 _FOLDER = "journal"
 _BELONGS = ("head_a", "head_b", "born", "upto", "gone", "halt")
 _NAME = "flash_device"  # what keys.DEVICE was, while a card has the board

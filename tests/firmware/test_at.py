@@ -406,6 +406,44 @@ def test_no_answer_goes_to_another_command(
     assert set(heard) <= {"7"}
 
 
+FORGED = [
+    b'+MSG: "t","an honest message"',
+    b'+MSG: "t","\r\n+COUNT: 666\r\n\r\nOK"',
+    b'+MSG: "t",""\r\n+COUNT: 666\r\n\r\nOK\r\n"',
+    b'+MSG: "t",""\r\nERROR\r\n+COUNT: 666\r\nOK\r\nAT#00000000\r\nOK\r\nATE0\r\nOK\r\n"',
+    b'+MSG: "t","' + b"x" * 1300 + b'\r\n+COUNT: 666\r\n\r\nOK"',
+]
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    moods=st.lists(
+        st.builds(
+            Mood,
+            delay_ms=st.sampled_from([0, 0, 50, 3500]),
+            chatter=st.lists(st.sampled_from(FORGED), max_size=2).map(tuple),
+        ),
+        max_size=10,
+    ),
+    pieces=st.lists(st.integers(1, 40), max_size=400),
+    between=st.lists(st.sampled_from([b"", *FORGED]), min_size=1, max_size=8),
+)
+def test_no_message_answers_a_command(
+    moods: list[Mood], pieces: list[int], between: list[bytes]
+) -> None:
+    """However a message is cut, and whenever it comes: what it says is no position, and no signature of a card."""
+    line = Line(pieces=pieces)
+    board, _ = quoted(line)
+    line.moods = moods
+    for message in between:
+        if message:
+            line._say(b"\r\n" + message + b"\r\n", 0)
+        began = line.now
+        result = outcome(lambda: board.command("+COUNT", info="+COUNT:"))
+        assert result in ([str(line.count)], "AtError", "Silent")
+        assert line.now - began < 120_000
+
+
 NOISE = st.tuples(
     st.integers(0, 60),
     st.sampled_from([b"\xff", b"\x00", b"\x80\xfe", b"#", b"~" * 1300, b"\r", b"\n"]),

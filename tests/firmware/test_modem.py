@@ -12,8 +12,11 @@ import time
 from pathlib import Path
 from typing import Any
 
+import paho.mqtt.client as mqtt
 import pytest
+from paho.mqtt.enums import CallbackAPIVersion
 
+from firmware.virtual.modem import call
 from tests.firmware import cellular
 from tests.firmware.bench import (
     WAIT_S,
@@ -22,6 +25,7 @@ from tests.firmware.bench import (
     VirtualBoard,
     check_chain,
     genesis_prev,
+    kid,
 )
 from tests.firmware.test_tls import Authority, StartBroker, tls_broker
 from tests.parts import ROOT, Broker
@@ -32,12 +36,33 @@ ON_BOARD = ROOT / "tests" / "firmware" / "on_board"
 
 
 IMEI, IMSI = b"004401083550007", b"001010123456789"  # the simulator's
+ICCID = b"8988303000000000007"
+
+
+class Listener:
+    """Hears all that is said at a broker."""
+
+    def __init__(self, port: int) -> None:
+        self.heard = b""
+        self._client = mqtt.Client(CallbackAPIVersion.VERSION2)
+        self._client.on_message = self._on_message
+        self._client.connect("127.0.0.1", port)
+        self._client.subscribe("#")
+        self._client.loop_start()
+
+    def _on_message(self, client: mqtt.Client, data: object, message: mqtt.MQTTMessage) -> None:
+        self.heard += message.topic.encode() + b" " + bytes(message.payload) + b"\n"
+
+    def close(self) -> None:
+        """Hear no more."""
+        self._client.loop_stop()
+        self._client.disconnect()
 
 
 def on_board(program: list[str], script: str, folder: Path, *more: str) -> Any:
     """What a script says on MicroPython, beside a chip of its own."""
     place = folder / "chip" / "flash"
-    place.mkdir(parents=True)
+    place.mkdir(parents=True, exist_ok=True)
     argv = [*program, str(ON_BOARD / script), str(FIRMWARE), *more]
     done = subprocess.run(argv, cwd=place, capture_output=True, text=True, timeout=60, check=True)
     return json.loads(done.stdout.splitlines()[-1])
@@ -52,6 +77,7 @@ def test_records_arrive_through_a_modem(tmp_path: Path, broker: Broker, model: s
     moods = {"pin": True, "position": [-33.8568, 151.2153, 6.4], "pieces": 2}
     with cellular.Modem(folder, model, broker.port, moods=moods), VirtualBoard(folder) as board:
         settings = cellular.settings(model) | {"sim_pin": "1234", "sensor": "sensors.gnss"}
+        everything = Listener(broker.port)
         public = board.provision(owner, signer, broker.port, interval_ms=400, **settings)
         with GatewayDouble(broker.port, public, signer) as gateway:
             gateway.automatic = True
@@ -84,6 +110,15 @@ def test_records_arrive_through_a_modem(tmp_path: Path, broker: Broker, model: s
             hashed = hashlib.sha256(bytes.fromhex(facts["salt"]) + b"".join(parts)).digest()[:16]
             assert [hashed, facts["fingerprint"]] == [opens[-1].payload[8], hashed.hex()]
             assert opens[0].payload[8] != opens[-1].payload[8]
+        everything.close()
+        # personal data, and a secret: nobody but the owner at the console hears them
+        said = "\n".join(line for line in board.said if not line.startswith("OK"))
+        assert everything.heard
+        for word in (IMEI, IMSI, ICCID):
+            assert word not in everything.heard
+            assert word.decode() not in said
+            assert word.hex() not in said
+        assert '"1234"' not in said
 
 
 @pytest.mark.parametrize("model", ["SIM7600", "SIM7000"])
@@ -210,6 +245,21 @@ def test_a_modem_becomes_an_interface(tmp_path: Path, micropython64: list[str]) 
     assert ("no network: dialling", down) == (facts["late"], facts["late steps"])
 
 
+def test_a_call_over_a_serial_line(tmp_path: Path, micropython64: list[str]) -> None:
+    """From commands to frames and back, over a real line with the simulated modem at its end: the driver waited for an
+    OK once that no modem says, and the port belongs to the data while there is a link."""
+    assert 0x906E == call.fcs(b"123456789") ^ 0xFFFF  # CRC-16/X-25
+    with cellular.Modem(tmp_path / "chip", "SIM7600", 1, "--on", moods={"pieces": 3}):
+        facts = on_board(micropython64, "ppp_line.py", tmp_path)
+    dialled = ["no network: dialling", None]
+    assert dialled == facts["first"][-2:]
+    assert [None, "no network: dialling"] == facts["dead"]
+    assert dialled == facts["again"]
+    assert facts["doubt"]
+    assert {1, 2} == set(facts["frames"])
+    assert 0 == facts["bad"]
+
+
 NOWHERE = [None, None, None]
 POSITIONS = {
     # the southern and western halves of the world, by sign and by letter, in degrees and in minutes
@@ -249,6 +299,87 @@ def test_a_position_is_one_or_none(tmp_path: Path, micropython64: list[str]) -> 
     # the link wakes the modem that it goes through, and no other one
     assert [0, 0] == through_it
     assert [3, [NOWHERE, NOWHERE, *[[-33856800, -70660000, 5193]] * 2]] == nobody_else
+
+
+def test_a_record_that_does_not_fit_holds_up_nothing(tmp_path: Path, broker: Broker) -> None:
+    """A board gets a SIM7000 and has records of another way out, which took longer ones: those that fit go on, and the
+    gap is there to be seen."""
+    owner, signer = Signer(), Signer()
+    folder = tmp_path / "board"
+    with (
+        cellular.Modem(folder, "SIM7000", broker.port),
+        VirtualBoard(folder, restart=True) as board,
+    ):
+        public = board.provision(owner, signer, 1, interval_ms=100, batch=60, net="none")
+        board.ok("run")
+        board.reach(
+            "next", 5
+        )  # `open`, what is wrong with the sensor, and records of sixty readings
+        board.ok("set config " + json.dumps({"batch": 1, "interval_ms": 500}))
+        board.ok("set config " + json.dumps(cellular.settings("SIM7000")))
+        board.ok(f"set broker 127.0.0.1 {broker.port}")
+        board.ok("reset")
+        with GatewayDouble(broker.port, public, signer) as gateway:
+            gateway.automatic = True
+            deadline = time.monotonic() + 2 * WAIT_S
+            while len(gateway.records) < 8:
+                assert time.monotonic() < deadline, (sorted(gateway.records), board.said[-20:])
+                time.sleep(0.1)
+            seqs = sorted(gateway.records)
+            missing = set(range(seqs[-1])) - set(seqs)
+            assert missing
+            assert max(len(record.data) for record in gateway.chain()) <= 256
+            assert 1 == sum("does not fit through this modem" in line for line in board.said)
+
+
+@pytest.mark.parametrize("model", ["SIM7600", "SIM7000"])
+def test_a_long_message_of_a_stranger(tmp_path: Path, broker: Broker, model: str) -> None:
+    """Whoever may publish could fill the board's memory; and a retained message would do it at each connection. Between
+    quotes, as a SIM7000 has it, it could also answer a command that is under way."""
+    owner, signer = Signer(), Signer()
+    folder = tmp_path / "board"
+    with cellular.Modem(folder, model, broker.port), VirtualBoard(folder, heap="256k") as board:
+        settings = cellular.settings(model) | {"sensor": "sensors.gnss"}
+        public = board.provision(owner, signer, broker.port, interval_ms=300, **settings)
+        topic = f"tallystick/v1/{kid(public).hex()}/ack"
+        stranger = mqtt.Client(CallbackAPIVersion.VERSION2)
+        stranger.connect("127.0.0.1", broker.port)
+        stranger.loop_start()
+        name = "+CGNSINF" if model == "SIM7000" else "+CGNSSINFO"
+        where = "1,1,20261126023000.000,48.1,11.5,1.0,,"
+        forged = f'"\r\n{name}: {where}\r\n\r\nOK\r\n'.encode() * 20
+        with GatewayDouble(broker.port, public, signer) as gateway:
+            stranger.publish(topic, bytes(8000), qos=1, retain=True).wait_for_publish(WAIT_S)
+            board.ok("run")
+            gateway.wait(2)
+            gateway.automatic = True  # its word takes the stranger's place
+            for _ in range(40):
+                stranger.publish(topic, forged, qos=1)
+                time.sleep(0.1)
+            stranger.loop_stop()
+            check_chain(gateway.wait(len(gateway.records) + 3), genesis_prev(public))
+            read = [record.payload[6:] for record in gateway.chain() if record.kind == 1]
+            assert all([[None], [None], [None]] == columns for columns in read)
+        assert board.running()
+
+
+def test_a_modem_that_started_anew(tmp_path: Path, broker: Broker) -> None:
+    """A burst of its radio takes its supply down for a moment: it answers again, and its connection is gone."""
+    owner, signer = Signer(), Signer()
+    folder = tmp_path / "board"
+    settings = cellular.settings("SIM7600") | {"interval_ms": 60000, "keepalive_s": 3600}
+    with cellular.Modem(folder, "SIM7600", broker.port) as modem, VirtualBoard(folder) as board:
+        public = board.provision(owner, signer, broker.port, **settings)
+        with GatewayDouble(broker.port, public, signer) as gateway:
+            gateway.automatic = True
+            board.ok("run")
+            board.wait("connected", wanted=True)
+            sessions = board.status()["sessions"]
+            time.sleep(2)
+            modem.be(brownouts=1)
+            # long before the keep-alive asks
+            board.reach("sessions", sessions + 1)
+            check_chain(gateway.wait(2), genesis_prev(public))
 
 
 def test_a_modem_verifies_its_broker(tmp_path: Path, start_broker: StartBroker) -> None:

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable
 
 from firmware.virtual.modem.broker import Client, Event
+from firmware.virtual.modem.call import Call
 from firmware.virtual.modem.port import Port
 from firmware.virtual.modem.sim_card import SimCard
 
@@ -22,7 +23,7 @@ PIN_TRIES = 3
 HOW_MANY_TRIES = bytes.fromhex("0020000100")
 ESCAPE = 0x1B
 LINE_BYTES = 1024
-IDLE_S = 0.2
+IDLE_S = 0.1
 
 
 class CommandError(Exception):
@@ -57,6 +58,7 @@ class Modem:
         self._client: Client | None = None
         self._commands = 0
         self._powered = False
+        self._brownouts = 0  # so far
         self._pin_tries = PIN_TRIES  # the card's: it outlasts the modem's power
         self._reset()
         if on:
@@ -78,7 +80,7 @@ class Modem:
         self._receiver = False
         self._unlocked = False
         self._announced = False
-        self._called = False  # whether the line carries data
+        self._call: Call | None = None  # the line carries data
         if self._card is not None:
             self._card.power()
 
@@ -108,6 +110,10 @@ class Modem:
         """Wait a moment for the board or the broker, and answer."""
         sent, pressed = self._port.wait(IDLE_S)
         self._press(pressed)
+        brownouts = int(self._port.moods().get("brownouts", 0))
+        if brownouts > self._brownouts:
+            self._switch(on=True)
+        self._brownouts = brownouts
         if not self._powered or (time.monotonic() - self._started) * 1000 < self.start_ms:
             return
         if not self._announced:
@@ -115,6 +121,9 @@ class Modem:
             self.say(self.ready)
         for byte in sent:
             self._take(byte)
+        if self._call is not None and self._call.step():
+            self._call = None
+            self.say("OK")
         while self._client is not None and not self._client.events.empty():
             self.happened(self._client.events.get())
 
@@ -128,6 +137,9 @@ class Modem:
         if moods.get("no_sim") and self._card is not None:
             self._card.power()  # taken out: whatever was open is gone
         if self._hung or moods.get("deaf"):
+            return
+        if self._call is not None:
+            self._call.take(byte)
             return
         if self._wanted:
             self._taken.append(byte)
@@ -183,6 +195,8 @@ class Modem:
             if text[:1] == "E":
                 self._echo = text == "E1"
             return [f"Tallystick modem simulator, {self.model}"] if text == "I" else None
+        if text == "D*99#":
+            return self._dialled()
         if not text.startswith("+"):
             raise CommandError("ERROR")
         name = text[1:].split("=")[0].split("?")[0].lower()
@@ -191,6 +205,14 @@ class Modem:
             raise CommandError("ERROR")
         answer: list[str] | None = command(text[1 + len(name) :])
         return answer
+
+    def _dialled(self) -> None:
+        """PPP: CONNECT is the answer, without OK."""
+        if not self.registered():
+            raise CommandError("NO CARRIER")
+        self.say("CONNECT 115200")
+        self._call = Call(self._port.say)
+        raise CommandError("")
 
     def say(self, line: str) -> None:
         """A line of the modem's."""
