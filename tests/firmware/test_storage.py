@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import time
 from pathlib import Path
@@ -17,7 +18,7 @@ from tests.firmware.bench import (
     genesis_prev,
 )
 from tests.firmware.test_end_to_end import world
-from tests.parts import Broker
+from tests.parts import ROOT, Broker
 
 
 @pytest.mark.parametrize(
@@ -99,3 +100,43 @@ def test_start_with_broken_storage(tmp_path: Path) -> None:
         world(board)
         board.start()
         assert key == board.info()["key"]
+
+
+STORES = ("get_i32", "set_i32", "get_blob", "set_blob", "erase_key")
+SHARED = {"sim"}  # board.py asks whether modem/card.py has written it
+
+
+def names_in_storage(tree: ast.Module) -> set[str]:
+    """The names in non-volatile storage that a module defines and uses."""
+    texts = {
+        target.id: node.value.value
+        for node in tree.body
+        if isinstance(node, ast.Assign) and isinstance(node.value, ast.Constant)
+        for target in node.targets
+        if isinstance(target, ast.Name)
+    }
+    found = set()
+    for node in ast.walk(tree):
+        if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)):
+            continue
+        at = 0 if node.func.attr in STORES else 1 if node.func.attr in ("blob", "number") else None
+        if at is None or len(node.args) <= at:
+            continue
+        name = node.args[at]
+        text = texts.get(name.id) if isinstance(name, ast.Name) else None
+        text = name.value if isinstance(name, ast.Constant) else text
+        if isinstance(text, str):
+            found.add(text)
+    return found
+
+
+def test_a_name_in_storage_is_one_modules() -> None:
+    """There is one space of names: a module that took another's would overwrite it, the place of an agent, say."""
+    owners: dict[str, list[str]] = {}
+    for path in sorted((ROOT / "firmware").glob("[!v]*/*.py")):
+        for name in names_in_storage(ast.parse(path.read_text())):
+            owners.setdefault(name, []).append(path.stem)
+    assert len(owners) > 10
+    assert {} == {
+        name: stems for name, stems in owners.items() if len(stems) > 1 and name not in SHARED
+    }
