@@ -45,6 +45,10 @@ class AtError(OSError):
     """The modem said no: args[0] is what it said. An OSError, as what goes wrong with a socket is."""
 
 
+class PinError(AtError):
+    """The card stays closed until somebody sets another PIN."""
+
+
 class Silent(OSError):
     """The modem did not answer in time, or not in step: args[0] is the command."""
 

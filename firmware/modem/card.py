@@ -12,23 +12,20 @@ Rules
 * An empty IoT SAFE applet is told to make its key, once.
 """
 
-import os
 from hashlib import sha256
 
 from micropython import const
 from tally import cose, hal, keys
 from tally.chain import Unsigned
 
-from modem import p256, pin
+from modem import once
 from modem.apdu import Applet, CardError
-from modem.at import AtError
 from modem.cell import the
-from modem.pin import PinError
 
 ESP256 = const(-9)  # RFC 9864
 _ALG_AT = const(15)  # in what is signed: where the header has its algorithm
 _ALG = const(0x28)  # -9 in CBOR
-_OWNER = "sim"  # public key of the card that head and journal belong to
+OWNER = "sim"  # public key of the card that head and journal belong to
 _PLACE = "card_at"  # where the applet was left: see modem/apdu.py
 _NOT_OURS = ("6881", "6E00")  # no such channel; no such class, which another applet says
 _GONE_S = const(60)  # a card that was itself so lately was in no other board meanwhile
@@ -40,11 +37,6 @@ _WORDS = {
     "6982": "it wants a PIN",
     "6A88": "there is no such key: see card_args",
 }
-_WAIT_S = const(60)
-_SAY_S = const(2)  # whoever is at the console waits, too
-_FOLDER = "journal"
-_BELONGS = ("head_a", "head_b", "born", "upto", "gone", "halt")
-_NAME = "flash_device"  # what keys.DEVICE was, while a card has the board
 
 
 class CardKey(keys.Key):
@@ -63,7 +55,7 @@ class CardKey(keys.Key):
         self._seen = None  # when the card was itself last
         self._stuck = (
             hal.uptime_s()
-        )  # since when it does not sign, as far as the modem was not started anew for it
+        )  # since when it does not sign, or the modem was started anew for it
         self.public = None
         self.away = False
         self.stayed = self.open(True)
@@ -82,7 +74,7 @@ class CardKey(keys.Key):
         self._card = None
         card = self._made(None)
         if self._config["key"] == "signit":
-            pin.show(self._config, "card_pin", lambda digits: _unlock(card, digits))
+            once("pin", "show", self._config, "card_pin", lambda digits: _unlock(card, digits))
         seen = self._seen
         self._take(card, self._point(card))
         if hal.number(store, _PLACE) != self._applet.place:
@@ -95,7 +87,7 @@ class CardKey(keys.Key):
 
     def _return(self, place):
         """Whether the applet is where it was left, with the key that it had. Then the card had power all the time."""
-        known = self.public or hal.blob(hal.nvs(), _OWNER, 33)
+        known = self.public or hal.blob(hal.nvs(), OWNER, 33)
         if not place or not known:
             return False
         try:
@@ -184,13 +176,13 @@ class CardKey(keys.Key):
                 if self._card is not None:
                     signature = self._card.sign(signed)
                     # another key behind the same name, or a bit that the line has turned
-                    if not p256.verifies(self._card.curve_point, digest, signature):
+                    if not _verifies(self._card.curve_point, digest, signature):
                         raise CardError("a wrong signature")
                     self.trouble = None
                     self._seen = self._stuck = hal.uptime_s()
                     return signature
             except (CardError, OSError, ValueError, IndexError) as error:
-                why = _words(error)
+                why = words(error)
         if self.trouble is None:
             print("# the SIM card does not sign: %s" % why)
         self.trouble = why
@@ -227,7 +219,11 @@ def _unlock(card, digits):
     return None
 
 
-def _words(error):
+def _verifies(key, digest, signature):
+    return once("p256_verify", "verifies", key, digest, signature)
+
+
+def words(error):
     """What a card or the modem said, for a person."""
     said = error.args[0] if error.args else "?"
     return _WORDS.get(said, said)
@@ -241,110 +237,4 @@ def _powered_on():
 
 def load(store, config, log):
     """The key that the settings name. Raises KeyFault where it cannot be, and OSError where it cannot be had now."""
-    if config["key"] == "flash":
-        # the card's time is over
-        key = keys.load(store)
-        _turn_to(store, _flash_id(store), log)
-        return key
-    if config["net"] == "ppp":
-        raise keys.KeyFault("a modem in PPP has no time for its SIM card: set net modem")
-    key = _await(config, log)
-    _turn_to(store, key.kid, log, key.public)
-    return key
-
-
-def _await(config, log):
-    """The card's key, as soon as modem and card answer."""
-    cell = the(config)
-    end = hal.uptime_s() + _WAIT_S + cell.args.get("start_ms", 3000) // 1000
-    restarted = False
-    said = saying = None
-    while True:
-        try:
-            why = cell.awake()
-            if why is None:
-                why = cell.card()
-            if why is None:
-                return CardKey(config)
-            refused = False
-        except PinError as error:
-            # to wait, or to start anew, opens no card
-            raise keys.KeyFault("no key: the SIM card says: %s" % error.args[0]) from None
-        except (CardError, AtError, ValueError, IndexError) as error:
-            why = "the SIM card says: %s" % _words(error)
-            refused = True
-        except OSError as error:
-            why = "the modem does not answer %s" % error.args[0]
-            refused = False
-        left_s = end - hal.uptime_s()
-        if why != said or left_s // _SAY_S != saying:
-            log(why)
-            said = why
-            saying = left_s // _SAY_S
-        if left_s <= 0:
-            raise OSError("no key: " + why)  # a reset tries again, later each time
-        if refused and not restarted and left_s < _WAIT_S // 2:
-            restarted = True
-            try:
-                log(cell.restart())
-            except OSError:
-                pass  # asked again soon
-        hal.sleep_ms(500)
-
-
-def _turn_to(store, kid, log, public=None):
-    """Make head and journal those of this identity. public: of a card, None for the key in flash."""
-    owner = hal.blob(store, _OWNER, 33)
-    owner = None if owner is None else bytes(owner)
-    if owner != public:
-        if hal.blob(store, keys.NEXT, keys.NEXT_BYTES):
-            raise keys.KeyFault("a rotation was cut off: start once more with key flash")
-        before = cose.kid(owner) if owner else _flash_id(store)
-        _keep_name(store, public is None)
-        if before is not None and _exists(_FOLDER):
-            log("the records of %s are put aside" % before.hex())
-            os.rename(_FOLDER, _aside(before))
-        for name in _BELONGS:
-            try:
-                store.erase_key(name)
-            except OSError:
-                continue  # there was none
-        if public is None:
-            store.erase_key(_OWNER)
-        else:
-            store.set_blob(_OWNER, public)
-        store.commit()
-    # also after a power cut that came between
-    if kid is not None and not _exists(_FOLDER) and _exists(_aside(kid)):
-        os.rename(_aside(kid), _FOLDER)
-
-
-def _flash_id(store):
-    """The id of the device that the key in flash is: of the first one, where it was rotated."""
-    for name in (keys.DEVICE, _NAME):
-        first = hal.blob(store, name, 8)
-        if first:
-            return bytes(first)
-    entry = hal.blob(store, keys.ENTRY, 64)
-    return None if entry is None else cose.kid(entry[32:])
-
-
-def _keep_name(store, back):
-    """The id of a rotated key in flash outlasts the time of a card."""
-    source, target = (_NAME, keys.DEVICE) if back else (keys.DEVICE, _NAME)
-    first = hal.blob(store, source, 8)
-    if first:
-        store.set_blob(target, first)
-        store.erase_key(source)
-
-
-def _aside(kid):
-    return _FOLDER + "-" + kid.hex()
-
-
-def _exists(path):
-    try:
-        os.stat(path)
-    except OSError:
-        return False
-    return True
+    return once("card_start", "load", store, config, log)

@@ -15,6 +15,7 @@ Rules
 from micropython import const
 from tally import hal
 
+from modem import once
 from modem.at import At, AtError, Silent
 
 _PATIENCE_S = const(90)
@@ -29,6 +30,7 @@ _SETTINGS = ("+CMEE=2", "+CTZU=1", "+CLTS=1", "+CSCLK=0", "+CSIMSLEEP=0")
 _ZONES = range(-48, 57)  # quarters of an hour
 _TRIES_LEFT = '+CSIM=10,"0020000100"'  # VERIFY without a PIN spends none (ETSI TS 102 221, 11.1.9)
 _cells = []
+taken = {}  # setting: the PIN that opened a card in this run; it costs the flash nothing more (pin.py)
 
 
 def the(config=None):
@@ -205,9 +207,7 @@ class Cell:
         self._prepare()
         said = self.at.ask("+CPIN?", "+CPIN:", 5000)[0]
         if said == "SIM PIN":
-            from modem import pin
-
-            pin.show(self._config, "sim_pin", self._unlock, self._tries_left())
+            once("pin", "show", self._config, "sim_pin", self._unlock, self._tries_left())
         elif said != "READY":
             return "no network: the SIM card says %s" % said
         return None

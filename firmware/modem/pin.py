@@ -1,4 +1,4 @@
-"""A PIN, and the card that locks itself.
+"""A PIN, and the card that locks itself. Loaded for it, and forgotten after it.
 
 Rules
 * A PIN that the card has refused is never shown again: only another one is.
@@ -13,18 +13,13 @@ from binascii import crc32
 from micropython import const
 from tally import hal
 
-from modem.at import AtError
-
-
-class PinError(AtError):
-    """The card stays closed until somebody sets another PIN."""
-
+from modem.at import PinError
+from modem.cell import taken
 
 _SPENT = const(3)  # tries
 _REFUSED = const(4)
 _MARK = const(0x7FFFFFF8)  # which PIN it was
 _TRIES = const(3)
-_taken = {}  # setting: the PIN that opened the card in this run; it costs the flash nothing more
 
 
 def show(config, setting, give, left=None):
@@ -46,16 +41,16 @@ def show(config, setting, give, left=None):
             "%s is not tried, it may be the last try: open the card elsewhere, set %s null, reset, then set it"
             % (setting, setting)
         )
-    safe = _taken.get(setting) == pin
+    safe = taken.get(setting) == pin
     if not safe:
         _note(store, setting, mark | spent + 1)
     left = give(pin)
     if left is None:
         if not safe:
-            _taken[setting] = pin
+            taken[setting] = pin
             _forget(store, setting)
         return
-    _taken.pop(setting, None)
+    taken.pop(setting, None)
     if left >= 0:
         spent = max(0, _TRIES - left)
     else:

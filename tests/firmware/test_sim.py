@@ -46,8 +46,8 @@ def on_host(name: str) -> ModuleType:
         del sys.modules["micropython"]  # other modules do without it, here
 
 
-at, apdu, signit, iot_safe, p256 = map(
-    on_host, ("modem.at", "modem.apdu", "modem.signit", "modem.iot_safe", "modem.p256")
+at, apdu, signit, iot_safe, p256, p256_verify = (
+    on_host(f"modem.{name}") for name in ("at", "apdu", "signit", "iot_safe", "p256", "p256_verify")
 )
 
 
@@ -243,10 +243,10 @@ def test_a_signature_is_checked_before_it_is_used(number: int, message: bytes, b
     assert (spot.x, spot.y) == key
     digest = hashlib.sha256(message).digest()
     made = p256.signature(private.sign(message, ec.ECDSA(hashes.SHA256())))
-    assert p256.verifies(key, digest, made)
+    assert p256_verify.verifies(key, digest, made)
     spoilt = (int.from_bytes(made, "big") ^ 1 << bit).to_bytes(64, "big")
-    assert not p256.verifies(key, digest, spoilt)
-    assert not p256.verifies(key, hashlib.sha256(message + b"!").digest(), made)
+    assert not p256_verify.verifies(key, digest, spoilt)
+    assert not p256_verify.verifies(key, hashlib.sha256(message + b"!").digest(), made)
 
 
 def test_a_key_that_was_garbled_is_no_key() -> None:
@@ -295,7 +295,7 @@ def test_a_garbled_answer_makes_no_wrong_signature(tmp_path: Path, kind: str, ho
         except (apdu.CardError, ValueError, at.Silent):
             outcomes.add("refused")
             continue
-        good = p256.verifies(key.curve_point, hashlib.sha256(message).digest(), signature)
+        good = p256_verify.verifies(key.curve_point, hashlib.sha256(message).digest(), signature)
         assert good == verifies(point, signature, message)
         outcomes.add("good" if good else "found out")
         # what is left for the check: a digit of the signature itself

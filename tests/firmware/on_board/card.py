@@ -9,7 +9,7 @@ import sys
 
 sys.path[:0] = [sys.argv[1], sys.argv[1] + "/virtual/modules"]
 
-from modem import card
+from modem import card_start as card
 from tally import cose, hal, keys
 
 NAMES = ("head_a", "born", "upto", keys.DEVICE, "sim")

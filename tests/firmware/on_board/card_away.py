@@ -10,7 +10,7 @@ from binascii import hexlify, unhexlify
 sys.path[:0] = [sys.argv[1], sys.argv[1] + "/virtual/modules"]
 
 import machine
-from modem import card, cell, p256
+from modem import card, cell, p256_verify
 from modem.at import AtError
 from modem.chain import CardChain
 from tally import hal, keys, record
@@ -21,7 +21,7 @@ from tally.journal import Journal
 now = [0]
 hal.uptime_s = lambda: now[0]
 good = [True]
-p256.verifies = lambda key, digest, made: good[0]  # the card here signs nothing
+card._verifies = lambda key, digest, made: good[0]  # the card here signs nothing
 
 
 class Modem:
@@ -33,7 +33,7 @@ class Modem:
         self.open = []
         self.opened = 0
         self.out = False
-        self.point = p256._G
+        self.point = p256_verify.BASE
 
     def begin(self, tries):
         pass
@@ -182,7 +182,7 @@ good[0] = True
 facts["right again"] = [sign(chain) - seq, sign(chain) - seq]
 
 # another card, under a board that runs on
-modem.point = p256._affine(p256._doubled(p256._G + (1,)))
+modem.point = p256_verify._affine(p256_verify._doubled(p256_verify.BASE + (1,)))
 modem.open.clear()
 try:
     facts["another"] = sign(chain)
