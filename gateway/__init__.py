@@ -8,7 +8,7 @@ What stands where::
     examine      a message by itself: form, topic, enrolment, signature (`verifiers`: on all cores)
     intake       one message in, one outcome out; a batch is one transaction
     quota        a device's share; `refusals`: one budget for all that nobody vouches for
-    log, tiles   the Merkle tree over all admitted records, as C2SP tlog-tiles
+    log, tiles   the Merkle tree over all admitted records, as C2SP tlog-tiles; `mark`: how far they are durable
     checkpoints  signs the tree's size and root, and never two trees that fork
     acks         tells the boards what is durable here; `outbox` says it, and what else there is to say
     anchors      posts checkpoints to the ledger and keeps what it answers

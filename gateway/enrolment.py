@@ -11,6 +11,9 @@ The file is replaced as a whole; a file that cannot be read leaves the enrolment
 that is wrong (its id is not that of its DID, its key is refused, its id is taken) is left out and
 named in `refused`, the others count. `login` is what a broker checks the board's password with, a hash
 as mosquitto_passwd writes it: only `broker-config` looks at it.
+
+To check ten thousand keys takes more than a second. So an entry that is as it was is not checked again, and
+neither is a file that was found good before: the caller keeps `EnrolmentFile.good` and gives it back.
 """
 
 from __future__ import annotations
@@ -22,6 +25,8 @@ import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
+from hashlib import sha256
 from pathlib import Path
 from typing import Any, Final
 
@@ -35,6 +40,8 @@ from tallystick_gateway import bounds
 __all__ = ["EnrolledDevice", "Enrolment", "EnrolmentError", "EnrolmentFile", "parse"]
 
 VERSION: Final = 1
+_RULES: Final = 1  # by which an entry is found good; another number when they become stricter
+_ID: Final = re.compile(r"[0-9a-f]{16}")
 _LOGIN: Final = re.compile(
     r"(?:[0-9a-f]{16}:)?(\$7\$[0-9]{1,7}\$[A-Za-z0-9+/=]{1,64}\$[A-Za-z0-9+/=]{1,128})"
 )
@@ -46,16 +53,18 @@ class EnrolmentError(Exception):
 
 @dataclass(frozen=True)
 class EnrolledDevice:
-    """A device that may speak. `key` is its first key; `credential` goes into proofs and is judged
-    by the verifier.
-    """
+    """A device that may speak. `credential` goes into proofs and is judged by the verifier."""
 
     id: bytes
     did: str
-    key: PublicKey
     name: str | None
     credential: bytes | None
     login: str | None = None
+
+    @cached_property
+    def key(self) -> PublicKey:
+        """Its first key."""
+        return did.public_key(self.did)
 
 
 @dataclass(frozen=True)
@@ -68,11 +77,14 @@ class Enrolment:
 
 
 class EnrolmentFile:
-    """The file at `path`, read again when it has been replaced."""
+    """The file at `path`, read again when it has been replaced. `good` names a file that was found good by
+    these rules: of an earlier run at first, then what was read here, None if something was refused.
+    """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, good: str | None = None) -> None:
         self.path = path
         self.current = Enrolment()
+        self.good = good
         self._seen: tuple[int, int, int] | None = None
 
     def reload(self, *, force: bool = False) -> bool:
@@ -91,14 +103,19 @@ class EnrolmentFile:
             return False
         except OSError as error:
             raise EnrolmentError(f"cannot read {str(self.path)!r}: {error.strerror}") from error
-        fresh = parse(data)
+        name = f"{_RULES} {sha256(data).hexdigest()}"
+        fresh = parse(data, self.current.devices, good=name == self.good)
         changed = fresh != self.current
-        self.current = fresh
+        self.current, self.good = fresh, None if fresh.refused else name
         return changed
 
 
-def parse(data: bytes) -> Enrolment:
-    """The enrolment in `data`; `EnrolmentError` if it is not one at all."""
+def parse(
+    data: bytes, known: Mapping[bytes, EnrolledDevice] | None = None, *, good: bool = False
+) -> Enrolment:
+    """The enrolment in `data`; `EnrolmentError` if it is not one at all. Entries of `known` were checked
+    before, with `good` all of them.
+    """
     if len(data) > bounds.ENROLMENT_BYTES:
         raise EnrolmentError(f"longer than {bounds.ENROLMENT_BYTES} bytes")
     try:
@@ -110,11 +127,16 @@ def parse(data: bytes) -> Enrolment:
     entries = value.get("devices")
     if not isinstance(entries, list):
         raise EnrolmentError("no list of devices")
+    known = known or {}
     devices: dict[bytes, EnrolledDevice] = {}
     refused: list[str] = []
     for index, entry in enumerate(entries):
         try:
             device = _device(entry)
+            if known.get(device.id) == device:
+                device = known[device.id]
+            elif not good:
+                _check_key(device)
         except (EnrolmentError, TallystickError) as error:
             refused.append(f"device {index}: {error}")
             continue
@@ -122,7 +144,8 @@ def parse(data: bytes) -> Enrolment:
             refused.append(f"device {index}: id {device.id.hex()} is enrolled already")
             continue
         try:
-            _check_credential(device)
+            if not good and device is not known.get(device.id):
+                _check_credential(device)
         except (EnrolmentError, TallystickError) as error:
             # the device may speak all the same: its records must not be lost for a paper
             refused.append(f"device {index}: credential: {error}")
@@ -145,15 +168,12 @@ def _device(entry: Any) -> EnrolledDevice:
         raise EnrolmentError("id and did are texts")
     if text is not None and (not isinstance(text, str) or len(text) > limits.DID_BYTES):
         raise EnrolmentError(f"name is a text of at most {limits.DID_BYTES} characters, or null")
-    key = did.public_key(key_name)
-    # the id is part of every topic: a wrong one would show one device's records as another's
-    if device_id(key).hex() != name:
-        raise EnrolmentError(f"id {name[:32]!r} is not that of its did")
+    if not _ID.fullmatch(name):
+        raise EnrolmentError(f"id {name[:32]!r} has not 16 hex digits")
     held = entry.get("credential")
     return EnrolledDevice(
-        id=device_id(key),
+        id=bytes.fromhex(name),
         did=key_name,
-        key=key,
         name=text,
         credential=None if held is None else _base64(held, "credential", limits.CREDENTIAL_BYTES),
         login=_login(entry.get("login")),
@@ -164,6 +184,12 @@ def _login(value: Any) -> str | None:
     """The hash; None for anything else, for it must not keep a board's records out."""
     found = _LOGIN.fullmatch(value) if isinstance(value, str) else None
     return found[1] if found else None
+
+
+def _check_key(device: EnrolledDevice) -> None:
+    """Stops one device's records from being shown as another's: its id is part of every topic."""
+    if device_id(device.key) != device.id:
+        raise EnrolmentError(f"id {device.id.hex()!r} is not that of its did")
 
 
 def _check_credential(device: EnrolledDevice) -> None:

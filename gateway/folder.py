@@ -5,7 +5,7 @@
     DIR/gateway.key       the signing key, mode 0600
     DIR/gateway.db        SQLite, see `store`
     DIR/enrolment.json    written by the owner's command
-    DIR/log/              checkpoint and tiles, derived from the database
+    DIR/log/              checkpoint and tiles, derived from the database; see `mark`
     DIR/updates/          update files for boards, see `updates`
     DIR/old/              keys and logs that `new-log` put away
     DIR/lock              held while a process writes
@@ -26,7 +26,7 @@ from tallystick.errors import TallystickError
 from tallystick.keys import PrivateKey
 from tallystick.note import VerifierKey
 
-__all__ = ["Folder", "FolderError", "Identity", "sweep", "sync_folder", "write_whole"]
+__all__ = ["Folder", "FolderError", "Identity", "sweep", "sync_file", "sync_folder", "write_whole"]
 
 PRIVATE_MODE = 0o600
 PUBLIC_MODE = 0o644
@@ -152,27 +152,44 @@ class Folder:
             yield
 
 
-def write_whole(path: Path, data: bytes, *, mode: int = PUBLIC_MODE) -> None:
-    """Put `data` at `path` so that a crash leaves the old file or the new one, never a part."""
+def write_whole(path: Path, data: bytes, *, mode: int = PUBLIC_MODE, durable: bool = True) -> None:
+    """Put `data` at `path` so that a crash leaves the old file or the new one, never a part.
+
+    Without `durable`, a killed process does, and a power cut may leave anything.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}{_UNFINISHED}")
     handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)
     with os.fdopen(handle, "wb") as file:
         file.write(data)
         file.flush()
-        os.fsync(file.fileno())
+        if durable:
+            os.fsync(file.fileno())
     temporary.replace(path)
-    sync_folder(path.parent)
+    if durable:
+        sync_folder(path.parent)
 
 
-def sweep(folder: Path) -> None:
-    """Remove what kills have left of `write_whole` below `folder`. Whoever calls it is the only one
-    that writes there.
+def sweep(folder: Path) -> list[Path]:
+    """Remove what kills have left of `write_whole` below `folder`, and list the folders there. Whoever calls
+    it is the only one that writes there.
     """
+    folders: list[Path] = []
     for path, _, names in os.walk(folder):
+        folders.append(Path(path))
         for name in names:
             if name.startswith(".") and name.endswith(_UNFINISHED):
                 Path(path, name).unlink(missing_ok=True)
+    return folders
+
+
+def sync_file(path: Path) -> None:
+    """Make a file's bytes durable."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
 
 
 def sync_folder(path: Path) -> None:

@@ -3,27 +3,30 @@
 The database is the truth; this is derived from it after each commit, and before a checkpoint that
 covers it is signed.
 
-1. A full tile is written once: a temporary file, fsync, rename. Partial tiles are written for
+1. A full tile is written once: a temporary file, then a rename. Partial tiles are written for
    published sizes only.
-2. The right edge stays in memory: one unfinished tile for each level, and the stack of full
+2. A power cut may take what was written last. So full tiles are made durable many at a time, and a
+   mark says how far they are (see `mark`); `Log.open` computes all that is newer again, compares, and
+   puts back what is missing or torn.
+3. The right edge stays in memory: one unfinished tile for each level, and the stack of full
    subtrees. So an append costs one to two hashes (amortised) and the root one hash for each binary
    digit of the size.
-3. `Log.open` puts back what a crash has left out.
 """
 
 from __future__ import annotations
 
-import os
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
+import structlog
+
 from tallystick import merkle
-from tallystick_gateway.folder import sweep, write_whole
+from tallystick_gateway.folder import sweep, sync_file, sync_folder, write_whole
+from tallystick_gateway.mark import Mark, forget_mark, read_mark, write_mark
 from tallystick_gateway.tiles import (
-    FULL_BYTES,
     HEIGHT,
     WIDTH,
     Entries,
@@ -36,9 +39,11 @@ from tallystick_gateway.tiles import (
 
 __all__ = ["Log"]
 
-# Full bundles that are read at a start. Older ones were whole when the one after them was written;
-# `fsck` reads them all.
-_BUNDLES_READ: Final = 16
+log = structlog.get_logger()
+
+# Leaves from one mark to the next: what a start computes again at the most, in some 0.1 s.
+MARK_LEAVES: Final = 16_384
+_LOOSE: Final = 2 * MARK_LEAVES // WIDTH  # files
 
 
 class Log(Tiles):
@@ -51,6 +56,8 @@ class Log(Tiles):
         self._stack: list[bytes] = []  # roots of the full subtrees, largest first
         self._partials: set[Path] = set()  # partial files on disk
         self._written: set[Path] = set()  # those of them that are ours and whole
+        self._mark = 0  # leaves whose full tiles and bundles are durable
+        self._loose: list[Path] = []  # full tiles and bundles that are newer
 
     @classmethod
     def open(
@@ -62,12 +69,12 @@ class Log(Tiles):
         rebuild: bool = False,
         progress: Callable[[int, int], None] = lambda _done, _whole: None,
     ) -> Log:
-        """The log of `size` leaves; tiles that are missing or torn are written again, with
-        `rebuild` all of them. `progress(done, all)` counts leaves.
+        """The log of `size` leaves; tiles above the mark that are missing or torn are written again,
+        with `rebuild` all there are. `progress(done, all)` counts bundles.
         """
-        log = cls(folder, entries)
-        log._restore(size, rebuild, progress)
-        return log
+        tree = cls(folder, entries)
+        tree._restore(size, rebuild, progress)
+        return tree
 
     def held(self, level: int, n: int, length: int) -> bytes | None:
         """The unfinished tiles come from memory, all others from disk."""
@@ -77,12 +84,14 @@ class Log(Tiles):
         return super().held(level, n, length)
 
     def append(self, leaves: Sequence[bytes]) -> None:
-        """Take committed leaves into the tree; full tiles are on disk when it returns."""
+        """Take committed leaves into the tree; full tiles are written when it returns."""
         for leaf in leaves:
             leaf_hash = merkle.leaf_hash(leaf)
             self._push(leaf_hash)
             self._into_tile(0, leaf_hash)
             self.size += 1
+        if self.size - self._mark >= MARK_LEAVES:
+            self._set_mark()
 
     def root(self) -> bytes:
         """The root of the whole tree."""
@@ -99,11 +108,12 @@ class Log(Tiles):
         for level, edge in enumerate(self._edge):
             if edge:
                 n = self.size >> (HEIGHT * (level + 1))
-                fresh.add(self._write(tile_path(level, n, len(edge)), b"".join(edge)))
+                fresh.add(self._write_partial(tile_path(level, n, len(edge)), b"".join(edge)))
         width = self.size % WIDTH
         if width:
             name = tile_path("entries", self.size // WIDTH, width)
-            fresh.add(self._write(name, bundle(self.entries(self.size - width, self.size))))
+            entries = self.entries(self.size - width, self.size)
+            fresh.add(self._write_partial(name, bundle(entries)))
         for path in self._partials - fresh:
             path.unlink(missing_ok=True)
             with suppress(OSError):  # another width is in there
@@ -134,46 +144,89 @@ class Log(Tiles):
         self._edge[level] = []
         self._into_tile(level + 1, merkle.root(edge))
 
-    def _write(self, name: str, data: bytes) -> Path:
+    def _write(self, name: str, data: bytes) -> None:
+        path = self.folder / name
+        write_whole(path, data, durable=False)
+        self._loose.append(path)
+
+    def _write_partial(self, name: str, data: bytes) -> Path:
         path = self.folder / name
         if path not in self._written:
-            write_whole(path, data)
+            write_whole(path, data, durable=False)
         return path
+
+    # ---- the mark
+
+    def _set_mark(self) -> None:
+        """Move the mark to the last full tile."""
+        self._harden()
+        size = self.size - self.size % WIDTH
+        write_mark(self.folder, Mark(size, self.root_at(size)))
+        self._mark = size
+
+    def _harden(self) -> None:
+        """Make durable what was written since the mark."""
+        folders: set[Path] = set()
+        for path in self._loose:
+            try:
+                sync_file(path)
+            except OSError:
+                # the next attempt would succeed, whether or not the disk has the bytes
+                path.unlink(missing_ok=True)
+                raise
+            folders.update(path.relative_to(self.folder).parents)
+        for folder in folders:
+            sync_folder(self.folder / folder)
+        self._loose = []
 
     # ---- after a start
 
     def _restore(self, size: int, rebuild: bool, progress: Callable[[int, int], None]) -> None:
         self.size = size
-        sweep(self.folder)
-        self._restore_bundles(size // WIDTH, rebuild, progress)
+        folders = sweep(self.folder)
+        known = None if rebuild else read_mark(self.folder)
+        if known is None or known.size > size or not self._fits(known, progress):
+            forget_mark(self.folder)
+            if size >= MARK_LEAVES:
+                log.info("no mark of whole tiles: looking at all of them", leaves=size)
+            self._restore_above(0, rebuild, progress)
+        self._stack = self._subtrees(size)
+        self._find_partials(folder for folder in folders if folder.name.endswith(".p"))
+        self.publish()  # the newest checkpoint needs them, and they were not durable
+        if size - self._mark >= MARK_LEAVES:
+            self._set_mark()
+
+    def _fits(self, mark: Mark, progress: Callable[[int, int], None]) -> bool:
+        """Restore what is above the mark. False if the tiles below have another root."""
+        self._restore_above(mark.size, False, progress)
+        return self.root_at(mark.size) == mark.root
+
+    def _restore_above(
+        self, mark: int, rebuild: bool, progress: Callable[[int, int], None]
+    ) -> None:
+        self._mark, self._edge, self._loose = mark, [], []
+        full = self.size // WIDTH
+        for n in range(mark // WIDTH, full):
+            progress(n, full)
+            entries = self.entries(n * WIDTH, n * WIDTH + WIDTH)
+            self._put_back(tile_path("entries", n), bundle(entries), rebuild)
+            hashes = b"".join(map(merkle.leaf_hash, entries))
+            self._put_back(tile_path(0, n), hashes, rebuild)
         level = 0
-        while size >> (HEIGHT * level):
-            full, width = divmod(size >> (HEIGHT * level), WIDTH)
-            there = _lengths(self.folder, level)
-            for n in range(full):
-                name = tile_path(level, n)
-                if rebuild or there.get(name) != FULL_BYTES:
-                    write_whole(self.folder / name, self.derived(level, n, WIDTH))
+        while self.size >> (HEIGHT * level):
+            full, width = divmod(self.size >> (HEIGHT * level), WIDTH)
+            for n in range(mark >> (HEIGHT * (level + 1)), full if level else 0):
+                self._put_back(tile_path(level, n), self.derived(level, n, WIDTH), rebuild)
             self._edge.append(split(self.derived(level, full, width)))
             level += 1
-        self._stack = self._subtrees(size)
-        self._find_partials()
-        if rebuild:
-            self.publish()  # the newest checkpoint needs them
 
-    def _restore_bundles(
-        self, full: int, rebuild: bool, progress: Callable[[int, int], None]
-    ) -> None:
-        there = _lengths(self.folder, "entries")
-        for n in range(full):
-            progress(n, full)
-            name = tile_path("entries", n)
-            if not rebuild and n < full - _BUNDLES_READ and there.get(name):
-                continue
-            path = self.folder / name
-            data = bundle(self.entries(n * WIDTH, n * WIDTH + WIDTH))
-            if rebuild or _content(path) != data:
-                write_whole(path, data)
+    def _put_back(self, name: str, right: bytes, rebuild: bool) -> None:
+        path = self.folder / name
+        if rebuild or _content(path) != right:
+            write_whole(path, right, durable=False)
+        self._loose.append(path)
+        if len(self._loose) >= _LOOSE:
+            self._harden()
 
     def _subtrees(self, size: int) -> list[bytes]:
         stack: list[bytes] = []
@@ -184,18 +237,20 @@ class Log(Tiles):
                 start += 1 << height
         return stack
 
-    def _find_partials(self) -> None:
+    def _find_partials(self, folders: Iterable[Path]) -> None:
         """Remember the partial files of the edge, so that the next checkpoint removes them, with what
         a crash has torn put right; those of tiles that are full by now go.
         """
+        edge: dict[Path, tuple[int | str, int]] = {}
         levels: list[int | str] = [*range(len(self._edge)), "entries"]
         for level in levels:
-            above = 0 if isinstance(level, str) else level
-            n = self.size >> (HEIGHT * (above + 1))
-            here = (self.folder / tile_path(level, n, 1)).parent
-            for folder in (self.folder / "tile" / str(level)).rglob("*.p"):
-                if folder != here:
-                    shutil.rmtree(folder, ignore_errors=True)
+            n = self.size >> (HEIGHT * ((0 if isinstance(level, str) else level) + 1))
+            edge[(self.folder / tile_path(level, n, 1)).parent] = level, n
+        for folder in folders:
+            if folder not in edge:
+                shutil.rmtree(folder, ignore_errors=True)
+                continue
+            level, n = edge[folder]
             for width in partials(self.folder, level, n):
                 path = self.folder / tile_path(level, n, width)
                 right = self._partial(level, n, width)
@@ -203,7 +258,7 @@ class Log(Tiles):
                     path.unlink(missing_ok=True)
                     continue
                 if _content(path) != right:
-                    write_whole(path, right)
+                    write_whole(path, right, durable=False)
                 self._partials.add(path)
 
     def _partial(self, level: int | str, n: int, width: int) -> bytes | None:
@@ -215,28 +270,6 @@ class Log(Tiles):
             )
         edge = self._edge[level]
         return b"".join(edge[:width]) if width <= len(edge) else None
-
-
-def _lengths(folder: Path, level: int | str) -> dict[str, int]:
-    """Bytes of each full tile or bundle of a level, by its `tile_path`. A start looks at two for every 256
-    leaves: so a folder's names are read at once.
-    """
-    found: dict[str, int] = {}
-    todo = [f"tile/{level}"]
-    while todo:
-        name = todo.pop()
-        try:
-            entries = os.scandir(folder / name)
-        except OSError:
-            continue
-        with entries:
-            for entry in entries:
-                inner = f"{name}/{entry.name}"
-                if entry.is_file():
-                    found[inner] = entry.stat().st_size
-                elif not entry.name.endswith(".p"):
-                    todo.append(inner)
-    return found
 
 
 def _content(path: Path) -> bytes | None:

@@ -42,6 +42,7 @@ log = structlog.get_logger()
 _TICK_S: Final = 0.5
 _SHORTEST_WAIT_S: Final = 0.005
 _CLOCK_JUMP_S: Final = 30.0
+_ENROLMENT: Final = "enrolment"  # the fact which enrolment file was found good
 _UP: Final = topics.device_up().rpartition("+")[2]
 _TROUBLE: Final = (sqlite3.Error, OSError, FolderError)
 
@@ -143,6 +144,7 @@ class Writer(threading.Thread):
         self._folder.path.mkdir(parents=True, exist_ok=True)
         store = Store.open(self._folder.database)
         self._store = store
+        self._enrolment.good = store.fact(_ENROLMENT)
         self._checkpoints = Checkpoints(self._identity, store, self._folder, self._high_water)
         self._past = Past(
             self._identity, self._ledger.id, self._checkpoints, self._intervals.settle_s
@@ -363,6 +365,8 @@ class Writer(threading.Thread):
         if fresh.grant != before.grant:
             self._outbox.grant(fresh.grant, self._identity)
         log.info("enrolment read", devices=len(fresh.devices))
+        if self._enrolment.good != self._store.fact(_ENROLMENT):
+            self._store.set_fact(_ENROLMENT, self._enrolment.good)
 
     def _farewell(self) -> None:
         self._broker.publish(

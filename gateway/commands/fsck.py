@@ -31,5 +31,11 @@ def command(path: Path, as_json: bool) -> None:
         {"ok": not report.wrong, "counts": report.counts, "wrong": report.wrong},
         "\n".join(fsck.lines(report)),
     )
-    if report.wrong:
-        raise Complaint(f"{str(path)!r} is not what its records say", "restore it from a backup")
+    if not report.wrong:
+        return
+    hint = "restore it from a backup"
+    if len(report.wrong) == report.derived:
+        hint = (
+            f"stop the service, remove {str(folder.log / 'mark')!r}, start it: it writes them again"
+        )
+    raise Complaint(f"{str(path)!r} is not what its records say", hint)
