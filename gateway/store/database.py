@@ -17,11 +17,12 @@ from tallystick_gateway.folder import PRIVATE_MODE, FolderError
 
 __all__ = ["Database"]
 
-VERSION: Final = 3
+VERSION: Final = 4
 _SCRIPTS: Final = {
     0: (VERSION, Path(__file__).with_name("schema.sql")),
     1: (2, Path(__file__).with_name("from-1-to-2.sql")),
     2: (3, Path(__file__).with_name("from-2-to-3.sql")),
+    3: (4, Path(__file__).with_name("from-3-to-4.sql")),
 }
 _BUSY_TIMEOUT_S: Final = 2.0
 _COPY_STEPS: Final = 100_000  # of the database's machine, between two looks at a copy

@@ -7,6 +7,8 @@ It follows from the leaves, and is as much of the truth as a transaction holds:
 2. When there are that many, all of them go into their devices' pages (see `places`) at once, in the
    transaction at hand. So a page is written once for many records, however many devices take turns,
    and the cost of a record does not grow with the log.
+3. A chain's last page, which is the one that grows, lies in `ends` with those of all other chains, ten to a
+   page of the database; the others lie in `pages`, by device, and are hardly ever touched again.
 """
 
 from __future__ import annotations
@@ -15,6 +17,7 @@ import heapq
 import sqlite3
 from collections.abc import Iterable, Iterator
 from itertools import groupby
+from typing import Final, NamedTuple
 
 from tallystick import limits
 from tallystick.body import Kind
@@ -24,7 +27,6 @@ from tallystick_gateway.store.places import (
     PLACES,
     Place,
     last_within,
-    span,
     starting,
     unpack,
     with_places,
@@ -36,11 +38,30 @@ _TAIL = (
     "SELECT device, seq, idx, kind, time, start FROM leaves"
     " WHERE idx >= ? AND idx < ? AND kind IS NOT NULL"
 )
+_READINGS: Final = Kind.READINGS.value
 _ONE_BY_ONE = 16  # devices for which a reader looks for each; then for all at once
 _FROM_BELOW = (
-    "SELECT page, places FROM pages WHERE device = ? AND low <= ? AND high >= ? ORDER BY page"
+    "SELECT page, places FROM all_pages WHERE device = ? AND low <= ? AND high >= ? ORDER BY page"
 )
 _FROM_ABOVE = _FROM_BELOW + " DESC"
+
+
+class _Page(NamedTuple):
+    """A row of `pages` or `ends`: `low` and `high` are the earliest and the latest time of its readings."""
+
+    device: bytes
+    page: int
+    low: int | None = None
+    high: int | None = None
+    places: bytes = b""
+
+    def with_places(self, fresh: list[Place]) -> _Page:
+        low, high = self.low, self.high
+        for place in fresh:
+            if place.kind == _READINGS:
+                low = place.time if low is None or place.time < low else low
+                high = place.time if high is None or place.time > high else high
+        return _Page(self.device, self.page, low, high, with_places(self.places, fresh))
 
 
 class Index(Database):
@@ -62,7 +83,7 @@ class Index(Database):
         if found is not None:
             return found
         row = self._one(
-            "SELECT places FROM pages WHERE device = ? AND page = ?", device, seq // PLACES
+            "SELECT places FROM all_pages WHERE device = ? AND page = ?", device, seq // PLACES
         )
         at = seq % PLACES * 16
         if row is None or len(row[0]) <= at:
@@ -74,7 +95,7 @@ class Index(Database):
         """The chain's records first..last, by seq."""
         newest = sorted(p for p in self._newest(device).values() if first <= p.seq <= last)
         pages = self._db.execute(
-            "SELECT page, places FROM pages WHERE device = ? AND page BETWEEN ? AND ? ORDER BY page",
+            "SELECT page, places FROM all_pages WHERE device = ? AND page BETWEEN ? AND ? ORDER BY page",
             (device, first // PLACES, last // PLACES),
         )
         paged = (
@@ -86,7 +107,7 @@ class Index(Database):
         """The chain's records below `seq`, highest first."""
         newest = sorted((p for p in self._newest(device).values() if p.seq < seq), reverse=True)
         pages = self._db.execute(
-            "SELECT page, places FROM pages WHERE device = ? AND page <= ? ORDER BY page DESC",
+            "SELECT page, places FROM all_pages WHERE device = ? AND page <= ? ORDER BY page DESC",
             (device, seq // PLACES),
         )
         paged = (p for number, page in pages for p in reversed(unpack(number, page)) if p.seq < seq)
@@ -96,7 +117,7 @@ class Index(Database):
         """Highest seq of the device's chain whose leaf lies within the first `size`, if any."""
         newest = max((p.seq for p in self._newest(device).values() if p.leaf < size), default=-1)
         pages = self._db.execute(
-            "SELECT page, places FROM pages WHERE device = ? AND page >= ? ORDER BY page DESC",
+            "SELECT page, places FROM all_pages WHERE device = ? AND page >= ? ORDER BY page DESC",
             (device, newest // PLACES),
         )
         found = (last_within(number, page, size) for number, page in pages)
@@ -110,7 +131,7 @@ class Index(Database):
         found = [p for p in self._newest(device).values() if _within(p, start, end)]
         found.sort(key=_by_time, reverse=True)
         pages = self._db.execute(
-            "SELECT page, places, high FROM pages WHERE device = ? AND low <= ? AND high >= ?"
+            "SELECT page, places, high FROM all_pages WHERE device = ? AND low <= ? AND high >= ?"
             " ORDER BY min(high, ?) DESC",
             (device, end, start, end),
         )
@@ -142,7 +163,7 @@ class Index(Database):
         ).fetchall()
         for device, *place in tail:
             yield device, Place(*place)
-        for device, number, page in self._db.execute("SELECT device, page, places FROM pages"):
+        for device, number, page in self._db.execute("SELECT device, page, places FROM all_pages"):
             for one in starting(number, page, start):
                 yield device, one
 
@@ -212,21 +233,31 @@ class Index(Database):
         self._tail, self._in_tail = {}, 0
 
     def _into_pages(self, tail: dict[bytes, dict[int, Place]], size: int) -> None:
-        self._db.executemany(
-            "INSERT OR REPLACE INTO pages VALUES (?, ?, ?, ?, ?)", self._pages(tail)
-        )
+        ends: list[_Page] = []
+        pages: list[_Page] = []
+        for device in sorted(tail):  # as the rows lie
+            end = self._page("SELECT * FROM ends WHERE device = ?", device)
+            for number, group in groupby(sorted(tail[device].values()), lambda p: p.seq // PLACES):
+                fresh = list(group)
+                if end is not None and number < end.page:  # it came late
+                    late = self._page(
+                        "SELECT * FROM pages WHERE device = ? AND page = ?", device, number
+                    )
+                    pages.append((late or _Page(device, number)).with_places(fresh))
+                    continue
+                if end is not None and number > end.page:
+                    pages.append(end)
+                    end = None
+                end = (end or _Page(device, number)).with_places(fresh)
+            if end is not None:
+                ends.append(end)
+        self._db.executemany("INSERT OR REPLACE INTO pages VALUES (?, ?, ?, ?, ?)", pages)
+        self._db.executemany("INSERT OR REPLACE INTO ends VALUES (?, ?, ?, ?, ?)", ends)
         self._db.execute("INSERT OR REPLACE INTO facts VALUES ('indexed', ?)", (str(size),))
 
-    def _pages(
-        self, tail: dict[bytes, dict[int, Place]]
-    ) -> Iterable[tuple[bytes, int, int | None, int | None, bytes]]:
-        for device in sorted(tail):  # as the rows lie
-            for number, fresh in groupby(sorted(tail[device].values()), lambda p: p.seq // PLACES):
-                row = self._one(
-                    "SELECT places FROM pages WHERE device = ? AND page = ?", device, number
-                )
-                page = with_places(row[0] if row else b"", fresh)
-                yield (device, number, *span(page), page)
+    def _page(self, sql: str, *values: object) -> _Page | None:
+        row = self._one(sql, *values)
+        return None if row is None else _Page(*row)
 
     def _indexed(self) -> int:
         """The first leaf that is in no page."""
@@ -235,7 +266,7 @@ class Index(Database):
 
 
 def _within(place: Place, start: int, end: int) -> bool:
-    return place.kind == Kind.READINGS.value and start <= place.time <= end
+    return place.kind == _READINGS and start <= place.time <= end
 
 
 def _by_time(place: Place) -> tuple[int, int]:

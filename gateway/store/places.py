@@ -13,13 +13,10 @@ import struct
 from collections.abc import Iterable, Iterator
 from typing import Final, NamedTuple
 
-from tallystick.body import Kind
-
 __all__ = [
     "PLACES",
     "START_BYTES",
     "Place",
-    "span",
     "start_of",
     "starting",
     "unpack",
@@ -80,17 +77,6 @@ def last_within(number: int, page: bytes, size: int) -> int | None:
     most = size << 3 | 7
     slots = [slot for slot, (word, _) in enumerate(_PLACE.iter_unpack(page)) if 0 < word <= most]
     return number * PLACES + slots[-1] if slots else None
-
-
-def span(page: bytes) -> tuple[int | None, int | None]:
-    """The earliest and the latest time of the readings in a page, None if it has none."""
-    readings = Kind.READINGS.value
-    times = [
-        told >> _START_BITS
-        for word, told in _PLACE.iter_unpack(page)
-        if word and word & 7 == readings
-    ]
-    return (min(times), max(times)) if times else (None, None)
 
 
 def starting(number: int, page: bytes, start: bytes) -> Iterator[Place]:

@@ -1,4 +1,4 @@
--- The gateway's database, user_version 3. What stands here was committed; tiles and acknowledgements are derived from it.
+-- The gateway's database, user_version 4. What stands here was committed; tiles and acknowledgements are derived from it.
 
 -- The log's leaves in the order of admission: chain records, and forks and disowned records as evidence.
 CREATE TABLE leaves (
@@ -23,6 +23,16 @@ CREATE TABLE pages (
     places BLOB NOT NULL,
     PRIMARY KEY (device, page)
 ) STRICT, WITHOUT ROWID;
+
+-- The last page of each chain, which grows: all of them lie close together, and are written again and again.
+CREATE TABLE ends (
+    device BLOB PRIMARY KEY,
+    page   INTEGER NOT NULL,
+    low    INTEGER,
+    high   INTEGER,
+    places BLOB NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE VIEW all_pages AS SELECT * FROM pages UNION ALL SELECT * FROM ends;
 
 -- Rotations, and the records that name a ledger milestone.
 CREATE TABLE landmarks (

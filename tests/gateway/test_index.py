@@ -186,14 +186,16 @@ def test_never_two_records_of_one_seq(tmp_path: Path) -> None:
     assert 1 == held.store.size()
 
 
-def test_fsck_reads_the_pages(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("table", "page"), [("pages", 0), ("ends", 1)])
+def test_fsck_reads_the_pages(tmp_path: Path, table: str, page: int) -> None:
     """A page that somebody changed would hide a record, or show another in its place."""
     board = Board()
     door = Door(tmp_path, board)
     door.take(board, *board.fill(TAIL + 10))
     door.store.close()
     database = sqlite3.connect(door.path, isolation_level=None)
-    assert database.execute("UPDATE pages SET places = zeroblob(160) WHERE page = 0").rowcount == 1
+    change = f"UPDATE {table} SET places = zeroblob(32) WHERE page = {page}"
+    assert database.execute(change).rowcount == 1
     database.close()
 
     store = Store.read(door.path)
@@ -219,3 +221,26 @@ def test_pages_of_an_older_database_are_made(
     left = store.size() - int(store.fact("indexed"))
     assert 0 <= left < TAIL
     check(store, held, devices, random.Random(4))
+
+
+def test_a_database_of_version_3(tmp_path: Path) -> None:
+    """After an upgrade the gateway finds what it had, and goes on in the same pages."""
+    path = tmp_path / "gateway.db"
+    held, devices = some(path, 8)
+    held.store.close()
+    database = sqlite3.connect(path, isolation_level=None)
+    database.execute("INSERT INTO pages SELECT * FROM ends")
+    database.execute("DROP VIEW all_pages")
+    database.execute("DROP TABLE ends")
+    database.execute("PRAGMA user_version = 3")
+    database.close()
+
+    held.store = Store.open(path)
+
+    check(held.store, held, devices, random.Random(8))
+    board = Board()
+    held.take(*((board.id, one) for one in board.fill(2 * TAIL)))
+    check(held.store, held, [*devices, board.id], random.Random(9))
+    check(Store.read(path), held, devices, random.Random(8))
+    moved = held.store._db.execute("SELECT count(*) FROM ends").fetchone()[0]
+    assert 4 == moved
