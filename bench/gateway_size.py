@@ -265,17 +265,23 @@ def _restart(grown: _Growing, tag: str) -> list[Figure]:
         argv = [*GATEWAY, "run", "--dir", str(grown.folder.path), "--settle", "0"]
         argv += ["--broker", f"{LOOPBACK}:{broker.port}", "--ledger", ledger_line()]
         argv += ["--http", f"{LOOPBACK}:{http}"]
-        started = time.perf_counter()
-        gateway = subprocess.Popen(argv, stderr=errors)
-        try:
-            _serving(http)
-            restart = time.perf_counter() - started
-            _everybody_speaks(grown, broker.port)
-            memory = _resident_mb(gateway.pid)
-        finally:
-            gateway.terminate()
-            gateway.wait(30)
+        took: list[float] = []
+        memory = 0.0
+        for _ in range(2):  # the first start checks the enrolment's keys
+            started = time.perf_counter()
+            gateway = subprocess.Popen(argv, stderr=errors)
+            try:
+                _serving(http)
+                took.append(time.perf_counter() - started)
+                if len(took) > 1:
+                    _everybody_speaks(grown, broker.port)
+                    memory = _resident_mb(gateway.pid)
+            finally:
+                gateway.terminate()
+                gateway.wait(30)
+    first, restart = took
     return [
+        Figure(f"first start with {tag} records", round(first, 2), "s", "", True),
         Figure.at_most(f"restart with {tag} records", round(restart, 2), "s", RESTART_BAR_S),
         Figure.at_most(f"resident at {tag}, {DEVICES} devices", round(memory), "MB", MEMORY_BAR_MB),
     ]

@@ -25,6 +25,7 @@ import structlog
 from tallystick import senml, topics
 from tallystick.body import Readings
 from tallystick.chain import Chain
+from tallystick.errors import TallystickError
 from tallystick.record import Record
 from tallystick_gateway import bounds
 from tallystick_gateway.adapters import Adapter, Device, Gateway, Publication, Reading
@@ -118,15 +119,24 @@ class Follower(threading.Thread):
         with views.snapshot():
             found = views.since(self._leaf or 0, bounds.FOLLOWED_LEAVES)
             devices = self._devices()
-            admitted = [(dev, rec) for _, dev, rec, good in found if good and dev in devices]
+            admitted = [
+                (dev, rec)
+                for _, dev, rec, good in found
+                if good and rec is not None and dev in devices
+            ]
             admitted.sort(key=lambda one: (one[0], one[1].seq))
             for device, group in groupby(admitted, lambda one: one[0]):
                 chain = views.chain(device)
                 if chain is None:
                     continue
-                readings = list(self._readings(views, chain, [rec for _, rec in group]))
-                if readings:
-                    facts = self._facts(views, device, devices[device], chain)
+                records = [rec for _, rec in group]
+                try:
+                    readings = list(self._readings(views, chain, records))
+                    facts = self._facts(views, device, devices[device], chain) if readings else None
+                except TallystickError as error:
+                    self._damaged(device, error)
+                    continue
+                if facts is not None:
                     self._hand(device, methodcaller("readings", facts, readings))
         if found:
             # only now: what could not be published is looked at again
@@ -173,9 +183,13 @@ class Follower(threading.Thread):
                 )
             ):
                 continue
-            with views.snapshot():
-                chain = views.chain(device)
-                facts = None if chain is None else self._facts(views, device, enrolled, chain)
+            try:
+                with views.snapshot():
+                    chain = views.chain(device)
+                    facts = None if chain is None else self._facts(views, device, enrolled, chain)
+            except TallystickError as error:
+                self._damaged(device, error)
+                continue
             if facts is not None:
                 if said is None or said.device != facts:
                     self._hand(device, methodcaller("device", facts))
@@ -208,6 +222,12 @@ class Follower(threading.Thread):
             last_seen=(row.last_seen if row else None) or 0,
             last_anchor=newest.milestone_time if newest else None,
         )
+
+    def _damaged(self, device: bytes, error: TallystickError) -> None:
+        """The disk has changed a record: its device is passed over, and it is said once."""
+        if (device.hex(), error.code) not in self._complained:
+            self._complained.add((device.hex(), error.code))
+            log.error("a stored record is damaged", device=device.hex(), reason=str(error))
 
     def _hand(self, device: bytes, ask: Callable[[Adapter], Iterable[Publication]]) -> None:
         """Let every adapter speak, and publish what it says."""

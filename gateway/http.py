@@ -14,6 +14,7 @@ import threading
 from collections.abc import Callable
 from typing import Any, Final
 
+import structlog
 import uvicorn
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -22,6 +23,7 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
 from tallystick.chain import Chain
+from tallystick.errors import TallystickError
 from tallystick_gateway import bounds, page, proofs
 from tallystick_gateway.access import Headers
 from tallystick_gateway.folder import FolderError
@@ -31,6 +33,8 @@ from tallystick_gateway.site import Site
 from tallystick_gateway.tiles import WIDTH, Tiles, bundle
 
 __all__ = ["Server", "application"]
+
+log = structlog.get_logger()
 
 _ID: Final = re.compile(r"[0-9a-f]{16}")
 _NUMBER: Final = re.compile(r"0|[1-9][0-9]{0,12}")
@@ -69,6 +73,7 @@ def application(site: Site) -> Starlette:
             HTTPException: functools.partial(_refusal, site),
             FolderError: _away,
             sqlite3.Error: _away,
+            TallystickError: functools.partial(_damaged, site),
         },
     )
     app.add_middleware(Headers)
@@ -327,6 +332,15 @@ def _number(text: str | None) -> int | None:
 async def _away(_request: Request, _error: Exception) -> Response:
     """The disk is in trouble, or nothing was ever written."""
     return JSONResponse({"error": "the database cannot be read"}, 503, headers=_FLEETING)
+
+
+async def _damaged(site: Site, request: Request, error: Exception) -> Response:
+    """The disk has changed a record: whoever asked for it hears so, all others get their answers."""
+    detail = "a stored record is damaged; tally-gateway fsck says which"
+    log.error("a stored record is damaged", path=request.url.path, reason=str(error))
+    if "text/html" in request.headers.get("accept", ""):
+        return page.problem(site, request, 503, detail)
+    return JSONResponse({"error": detail}, 503, headers=_FLEETING)
 
 
 async def _refusal(site: Site, request: Request, error: Exception) -> Response:

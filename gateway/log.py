@@ -8,7 +8,10 @@ covers it is signed.
 2. A power cut may take what was written last. So full tiles are made durable many at a time, and a
    mark says how far they are (see `mark`); `Log.open` computes all that is newer again, compares, and
    puts back what is missing or torn.
-3. The right edge stays in memory: one unfinished tile for each level, and the stack of full
+3. Where a tile and the database contradict each other in a few leaves, the newest checkpoint decides
+   which of them the disk has changed: stops one damaged record from taking the proofs of all others
+   with it.
+4. The right edge stays in memory: one unfinished tile for each level, and the stack of full
    subtrees. So an append costs one to two hashes (amortised) and the root one hash for each binary
    digit of the size.
 """
@@ -24,7 +27,7 @@ from typing import Final
 import structlog
 
 from tallystick import merkle
-from tallystick_gateway.folder import sweep, sync_file, sync_folder, write_whole
+from tallystick_gateway.folder import sweep, sync_files, sync_folder, write_whole
 from tallystick_gateway.mark import Mark, forget_mark, read_mark, write_mark
 from tallystick_gateway.tiles import (
     HEIGHT,
@@ -44,6 +47,7 @@ log = structlog.get_logger()
 # Leaves from one mark to the next: what a start computes again at the most, in some 0.1 s.
 MARK_LEAVES: Final = 16_384
 _LOOSE: Final = 2 * MARK_LEAVES // WIDTH  # files
+_BELIEVED: Final = 8  # hashes of a tile that may differ from the database and be right
 
 
 class Log(Tiles):
@@ -58,6 +62,7 @@ class Log(Tiles):
         self._written: set[Path] = set()  # those of them that are ours and whole
         self._mark = 0  # leaves whose full tiles and bundles are durable
         self._loose: list[Path] = []  # full tiles and bundles that are newer
+        self._believed: list[int] = []  # leaves whose hash is the tile's, not the database's
 
     @classmethod
     def open(
@@ -66,14 +71,16 @@ class Log(Tiles):
         entries: Entries,
         size: int,
         *,
+        signed: tuple[int, bytes] | None = None,
         rebuild: bool = False,
         progress: Callable[[int, int], None] = lambda _done, _whole: None,
     ) -> Log:
         """The log of `size` leaves; tiles above the mark that are missing or torn are written again,
-        with `rebuild` all there are. `progress(done, all)` counts bundles.
+        with `rebuild` all there are. `signed`: size and root of the newest checkpoint. `progress(done,
+        all)` counts bundles.
         """
         tree = cls(folder, entries)
-        tree._restore(size, rebuild, progress)
+        tree._restore(size, signed, rebuild, progress)
         return tree
 
     def held(self, level: int, n: int, length: int) -> bytes | None:
@@ -167,58 +174,104 @@ class Log(Tiles):
     def _harden(self) -> None:
         """Make durable what was written since the mark."""
         folders: set[Path] = set()
-        for path in self._loose:
+        for first in range(0, len(self._loose), _LOOSE):
+            some = self._loose[first : first + _LOOSE]
             try:
-                sync_file(path)
+                sync_files(some)
             except OSError:
                 # the next attempt would succeed, whether or not the disk has the bytes
-                path.unlink(missing_ok=True)
+                for path in some:
+                    path.unlink(missing_ok=True)
                 raise
-            folders.update(path.relative_to(self.folder).parents)
+            folders.update(
+                folder for path in some for folder in path.relative_to(self.folder).parents
+            )
         for folder in folders:
             sync_folder(self.folder / folder)
         self._loose = []
 
     # ---- after a start
 
-    def _restore(self, size: int, rebuild: bool, progress: Callable[[int, int], None]) -> None:
+    def _restore(
+        self,
+        size: int,
+        signed: tuple[int, bytes] | None,
+        rebuild: bool,
+        progress: Callable[[int, int], None],
+    ) -> None:
         self.size = size
         folders = sweep(self.folder)
-        known = None if rebuild else read_mark(self.folder)
-        if known is None or known.size > size or not self._fits(known, progress):
+        mark = None if rebuild else read_mark(self.folder)
+        # a checkpoint of a longer log decides nothing here, and is dealt with elsewhere
+        judge = None if rebuild or signed is None or signed[0] > size else signed
+        if mark is None or mark.size > size or not self._restored(mark, judge, progress):
             forget_mark(self.folder)
             if size >= MARK_LEAVES:
                 log.info("no mark of whole tiles: looking at all of them", leaves=size)
-            self._restore_above(0, rebuild, progress)
+            self._restored(Mark(0, merkle.EMPTY_ROOT), judge, progress, rebuild=rebuild)
         self._stack = self._subtrees(size)
         self._find_partials(folder for folder in folders if folder.name.endswith(".p"))
         self.publish()  # the newest checkpoint needs them, and they were not durable
         if size - self._mark >= MARK_LEAVES:
             self._set_mark()
 
-    def _fits(self, mark: Mark, progress: Callable[[int, int], None]) -> bool:
-        """Restore what is above the mark. False if the tiles below have another root."""
-        self._restore_above(mark.size, False, progress)
+    def _restored(
+        self,
+        mark: Mark,
+        judge: tuple[int, bytes] | None,
+        progress: Callable[[int, int], None],
+        *,
+        rebuild: bool = False,
+    ) -> bool:
+        """Restore what is above the mark; False if the tiles below it have another root."""
+        self._restore_above(mark.size, rebuild, progress, believe=judge[0] if judge else 0)
+        if self._believed and judge is not None:
+            if self.root_at(judge[0]) == judge[1]:
+                log.error("a stored record is damaged", leaves=self._believed, hint="run fsck")
+            else:
+                self._restore_above(mark.size, rebuild, progress)
         return self.root_at(mark.size) == mark.root
 
     def _restore_above(
-        self, mark: int, rebuild: bool, progress: Callable[[int, int], None]
+        self,
+        mark: int,
+        rebuild: bool,
+        progress: Callable[[int, int], None],
+        *,
+        believe: int = 0,
     ) -> None:
-        self._mark, self._edge, self._loose = mark, [], []
-        full = self.size // WIDTH
+        """`believe`: where a tile differs from the database in a few of so many leaves, the tile counts."""
+        self._mark, self._edge, self._loose, self._believed = mark, [], [], []
+        full, width = divmod(self.size, WIDTH)
         for n in range(mark // WIDTH, full):
             progress(n, full)
             entries = self.entries(n * WIDTH, n * WIDTH + WIDTH)
-            self._put_back(tile_path("entries", n), bundle(entries), rebuild)
-            hashes = b"".join(map(merkle.leaf_hash, entries))
+            hashes = self._leaf_hashes(n, entries, believe)
             self._put_back(tile_path(0, n), hashes, rebuild)
-        level = 0
+            if not self._believed or self._believed[-1] < n * WIDTH:
+                self._put_back(tile_path("entries", n), bundle(entries), rebuild)
+        if self.size:
+            edge = self.entries(full * WIDTH, self.size)
+            self._edge.append(split(self._leaf_hashes(full, edge, believe)))
+        level = 1
         while self.size >> (HEIGHT * level):
             full, width = divmod(self.size >> (HEIGHT * level), WIDTH)
-            for n in range(mark >> (HEIGHT * (level + 1)), full if level else 0):
+            for n in range(mark >> (HEIGHT * (level + 1)), full):
                 self._put_back(tile_path(level, n), self.derived(level, n, WIDTH), rebuild)
             self._edge.append(split(self.derived(level, full, width)))
             level += 1
+
+    def _leaf_hashes(self, n: int, entries: Sequence[bytes], believe: int) -> bytes:
+        """The hashes of bottom tile `n`, whose leaves these are, or what the disk has in their place."""
+        right = split(b"".join(map(merkle.leaf_hash, entries)))
+        if believe > n * WIDTH:
+            held = split(Tiles.held(self, 0, n, 0) or b"")[: believe - n * WIDTH]
+            others = [i for i, (a, b) in enumerate(zip(held, right, strict=False)) if a != b]
+            if len(others) <= _BELIEVED:  # a torn tile differs in more
+                self._believed += [n * WIDTH + i for i in others]
+                for i in others:
+                    right[i] = held[i]
+        return b"".join(right)
 
     def _put_back(self, name: str, right: bytes, rebuild: bool) -> None:
         path = self.folder / name

@@ -17,7 +17,7 @@ from tallystick import milestone, record, topics
 from tallystick.body import Beacon, CheckpointRef, Open
 from tallystick.errors import TallystickError
 from tallystick_gateway.checkpoints import Checkpoints
-from tallystick_gateway.folder import FolderError, Identity
+from tallystick_gateway.folder import Identity
 from tallystick_gateway.log import Log
 from tallystick_gateway.mqtt import Inbound
 
@@ -78,10 +78,9 @@ class Past:
             try:
                 parsed = record.parse(raw)
             except TallystickError as error:
-                raise FolderError(
-                    f"one of the last leaves is no record: {error.detail}",
-                    hint="run tally-gateway fsck, and restore from a backup",
-                ) from error
+                # one device's trouble; if it was signed for, the tree has another root now
+                log.error("a stored record is damaged", reason=str(error), hint="run fsck")
+                continue
             ref = parsed.body.checkpoint if isinstance(parsed.body, Open | Beacon) else None
             if ref is not None and ref.gateway == self._identity.id:
                 self._checkpoints.shown(f"record {parsed.seq}", ref.size, ref.root, tree)

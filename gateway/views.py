@@ -14,6 +14,8 @@ from itertools import islice, takewhile
 from pathlib import Path
 from typing import Final
 
+import structlog
+
 from tallystick import limits, milestone, record, senml
 from tallystick.body import Event, Kind, Open, Readings, Rotate
 from tallystick.chain import Chain, Outline, Result
@@ -33,6 +35,8 @@ __all__ = [
     "summary",
     "text_of",
 ]
+
+log = structlog.get_logger()
 
 _MARKS: Final = (Kind.OPEN.value, Kind.EVENT.value, Kind.ROTATE.value)
 
@@ -153,14 +157,16 @@ class Views(Store):
         marks = islice((place for place in below if place.kind in _MARKS), count)
         return [record.parse(self.raw(place.leaf)) for place in marks][::-1]
 
-    def since(self, leaf: int, count: int) -> list[tuple[int, bytes, Record, bool]]:
-        """(leaf, device, record, admitted) from this leaf on, in the order of the log."""
+    def since(self, leaf: int, count: int) -> list[tuple[int, bytes, Record | None, bool]]:
+        """(leaf, device, record, admitted) from this leaf on, in the order of the log; no record where the
+        disk has changed it.
+        """
         rows = self._db.execute(
             "SELECT idx, device, result, raw FROM leaves WHERE idx >= ? ORDER BY idx LIMIT ?",
             (leaf, count),
         )
         return [
-            (int(idx), bytes(device), record.parse(raw), result == Result.ADMITTED)
+            (int(idx), bytes(device), _intact(raw), result == Result.ADMITTED)
             for idx, device, result, raw in rows
         ]
 
@@ -250,6 +256,14 @@ class Views(Store):
         """How many of the refused messages that are kept have which code."""
         rows = self._db.execute("SELECT code, count(*) FROM quarantine GROUP BY code")
         return {str(code): int(count) for code, count in rows}
+
+
+def _intact(raw: bytes) -> Record | None:
+    try:
+        return record.parse(raw)
+    except TallystickError as error:
+        log.error("a stored record is damaged", reason=str(error))
+        return None
 
 
 def _anchor(row: tuple[bytes, int, int, str, str, bytes | None]) -> AnchorView:

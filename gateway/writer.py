@@ -294,9 +294,12 @@ class Writer(threading.Thread):
     def _open_tree(self) -> Log:
         store = self._store
         size = store.size()
-        tree = Log.open(self._folder.log, store.entries, size)
         newest = self._checkpoints.newest
-        if newest is not None and newest.size <= size and tree.root_at(newest.size) != newest.root:
+        signed = None if newest is None else (newest.size, newest.root)
+        tree = Log.open(self._folder.log, store.entries, size, signed=signed)
+        if self._checkpoints.frozen is not None or newest is None or newest.size > size:
+            return tree
+        if tree.root_at(newest.size) != newest.root:
             log.warning("tiles do not fit the last checkpoint: writing them again")
             tree = Log.open(self._folder.log, store.entries, size, rebuild=True)
         return tree

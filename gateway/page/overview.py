@@ -8,6 +8,7 @@ from typing import Final
 from starlette.requests import Request
 from starlette.responses import Response
 
+from tallystick.errors import TallystickError
 from tallystick_gateway.page import plot, series
 from tallystick_gateway.page.plot import Plot, Point
 from tallystick_gateway.page.render import Renderer
@@ -40,6 +41,7 @@ class Card:
     trusted: bool = True
     spark: Plot | None = None
     says: Said | None = None
+    damaged: bool = False  # the disk has changed one of its newest records
 
     @property
     def id(self) -> str:
@@ -95,7 +97,10 @@ class Overview:
         enrolled = self._site.writer.enrolment.current.devices.get(view.device)
         name = enrolled.name if enrolled else None
         if kept is None or kept.view != view or kept.name != name:
-            kept = _card(views, view, name, enrolled is not None)
+            try:
+                kept = _card(views, view, name, enrolled is not None)
+            except TallystickError:  # the device's own page says more
+                kept = Card(view, name, enrolled is not None, damaged=True)
             if len(self._kept) >= 20 * CARDS:
                 self._kept.clear()
             self._kept[view.device] = kept

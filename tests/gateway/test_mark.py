@@ -230,3 +230,43 @@ def test_a_disk_that_fails_to_keep_a_tile(tmp_path: Path, monkeypatch: pytest.Mo
     assert mth(leaves) == log.root()
     all_right(tmp_path, leaves)
     assert 1280 == marked(tmp_path)
+
+
+@pytest.mark.parametrize("at", [1290, 1499])
+def test_a_record_that_the_disk_has_changed(tmp_path: Path, at: int) -> None:
+    """One bad sector in the database would take the proofs of all other devices with it."""
+    leaves = some(LEAVES)
+    grown(tmp_path, leaves)
+    (tmp_path / "mark").unlink()
+    hurt = [*leaves[:at], bytes(len(leaves[at])), *leaves[at + 1 :]]
+
+    log = Log.open(tmp_path, entries_of(hurt), LEAVES, signed=(LEAVES, mth(leaves)))
+
+    assert mth(leaves) == log.root()
+    path = Tiles(tmp_path, entries_of(hurt)).inclusion(7, LEAVES)
+    merkle.verify_inclusion(merkle.leaf_hash(leaves[7]), 7, LEAVES, path, mth(leaves))
+    hurt += [b"next %d" % n for n in range(300)]
+    log.append(hurt[LEAVES:])
+    whole = [*leaves, *hurt[LEAVES:]]
+    assert mth(whole) == log.root()
+    assert (
+        mth(whole) == Log.open(tmp_path, entries_of(hurt), 1800, signed=(1800, log.root())).root()
+    )
+
+
+@pytest.mark.parametrize("signed", [None, (LEAVES - 200, "right"), (LEAVES, "other")])
+def test_the_database_counts_where_nothing_was_signed(
+    tmp_path: Path, signed: tuple[int, str] | None
+) -> None:
+    """A tile that a power cut has torn in a few places would be taken for the truth."""
+    leaves = some(LEAVES)
+    grown(tmp_path, leaves)
+    hurt = [*leaves[:1490], b"another", *leaves[1491:]]
+    judge = None
+    if signed is not None:
+        judge = signed[0], mth(leaves[: signed[0]]) if signed[1] == "right" else bytes(32)
+
+    log = Log.open(tmp_path, entries_of(hurt), LEAVES, signed=judge)
+
+    assert mth(hurt) == log.root()
+    all_right(tmp_path, hurt)
