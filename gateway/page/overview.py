@@ -73,10 +73,9 @@ class Overview:
             standing.sort(key=lambda v: (_ORDER[v.state], self._label(v.device)))
             pages = max(1, -(-len(standing) // CARDS))
             number = min(max(1, number), pages)
-            cards = [
-                self._card(views, views.standing(rows[view.device], anchored))
-                for view in standing[(number - 1) * CARDS : number * CARDS]
-            ]
+            shown = [view.device for view in standing[(number - 1) * CARDS : number * CARDS]]
+            views.expect(shown)
+            cards = [self._card(views, views.standing(rows[one], anchored)) for one in shown]
             facts = {
                 "cards": cards,
                 "counts": counts,

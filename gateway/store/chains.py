@@ -118,8 +118,10 @@ class Chains(Leaves):
         """The device's leaves that no confirmed anchor covers, `size` being the largest confirmed
         one.
         """
-        row = self._one("SELECT count(*) FROM leaves WHERE idx >= ? AND device = ?", size, device)
-        return int(row[0])
+        row = self._one(
+            "SELECT count(*) FROM evidence WHERE device = ? AND leaf >= ?", device, size
+        )
+        return self.count_from(device, size) + int(row[0])
 
 
 class DeviceLinks:

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import heapq
 import sqlite3
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from itertools import groupby
 from typing import Final, NamedTuple
 
@@ -27,6 +27,7 @@ from tallystick_gateway.store.places import (
     PLACES,
     Place,
     last_within,
+    seqs_from,
     starting,
     unpack,
     with_places,
@@ -124,6 +125,15 @@ class Index(Database):
         newest = max(newest, next((seq for seq in found if seq is not None), -1))
         return None if newest < 0 else newest
 
+    def count_from(self, device: bytes, size: int) -> int:
+        """Records of the device's chain whose leaf lies beyond the first `size`."""
+        found = {p.seq for p in self._newest(device).values() if p.leaf >= size}
+        for number, page in self._db.execute(
+            "SELECT page, places FROM all_pages WHERE device = ?", (device,)
+        ):
+            found.update(seqs_from(number, page, size))
+        return len(found)
+
     def latest(self, device: bytes, start: int, end: int, count: int) -> list[Place]:
         """The readings records that start from `start` to `end` (by the board's clock), the latest
         `count` of them, latest first.
@@ -166,6 +176,18 @@ class Index(Database):
         for device, number, page in self._db.execute("SELECT device, page, places FROM all_pages"):
             for one in starting(number, page, start):
                 yield device, one
+
+    def expect(self, devices: Collection[bytes]) -> None:
+        """A reader is about to ask for these devices: one look through the newest leaves for all."""
+        if self._writes:
+            return
+        size, marks = self._leaf_count(), ", ".join("?" * len(devices))
+        tail: dict[bytes, dict[int, Place]] = {device: {} for device in devices}
+        for device, *place in self._db.execute(
+            f"{_TAIL} AND device IN ({marks})", (self._indexed(), limits.TREE_SIZE, *devices)
+        ):
+            tail[device][place[0]] = Place(*place)
+        self._tail, self._tail_size, self._tail_whole = tail, size, False
 
     # ---- the newest leaves
 

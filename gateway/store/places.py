@@ -79,6 +79,13 @@ def last_within(number: int, page: bytes, size: int) -> int | None:
     return number * PLACES + slots[-1] if slots else None
 
 
+def seqs_from(number: int, page: bytes, size: int) -> list[int]:
+    """The seqs in page `number` whose leaf lies beyond the first `size`."""
+    least = (size + 1) << 3
+    first = number * PLACES
+    return [seq for seq, (word, _) in enumerate(_PLACE.iter_unpack(page), first) if word >= least]
+
+
 def starting(number: int, page: bytes, start: bytes) -> Iterator[Place]:
     """The places in page `number` of records whose id begins with `start`, 3 bytes."""
     wanted = start[::-1]

@@ -110,6 +110,8 @@ def check(store: Store, held: Held, devices: list[bytes], chance: random.Random)
         for size in (0, 1, *(chance.randrange(len(held.leaves) + 1) for _ in range(10)), 10**9):
             inside = [seq for seq, (leaf, _) in right.items() if leaf < size]
             assert max(inside, default=None) == store.newest_within(device, size)
+            beyond = [seq for seq, (leaf, _) in right.items() if leaf >= size]
+            assert len(beyond) == store.unanchored(device, size)
         leaf, one = right[max(right)]
         assert (device, one.seq, "admitted") == store.find(one.id)
         leaf, one = right[min(right)]
@@ -142,6 +144,20 @@ def test_a_reader_of_many_devices(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     reader = Store.read(path)
     check(reader, held, devices, random.Random(6))
     board = Board()
+    held.take((board.id, board.open()))
+    check(reader, held, [*devices, board.id], random.Random(7))
+
+
+def test_a_reader_that_says_what_it_will_ask(tmp_path: Path) -> None:
+    """A page of sixty devices would look through all newest leaves for each of them."""
+    path = tmp_path / "gateway.db"
+    held, devices = some(path, 7)
+    board = Board()
+    reader = Store.read(path)
+    for known in ([], devices[:1], [*devices, board.id]):
+        reader.expect(known)
+        check(reader, held, devices, random.Random(6))
+    assert reader.place(board.id, 0) is None
     held.take((board.id, board.open()))
     check(reader, held, [*devices, board.id], random.Random(7))
 
