@@ -6,6 +6,7 @@
     BACKUP/gateway.db       the database, of one moment
     BACKUP/gateway.key      the private key, mode 0600: guard the backup as you guard the gateway
     BACKUP/enrolment.json   if there is one
+    BACKUP/updates/         the update files for boards, as they are in DIR/updates/
 
 Tiles are not copied: they follow from the database. Neither is the high-water file, which exists to
 remember what a backup does not know. The folder is whole or not there.
@@ -19,6 +20,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import time
 from collections.abc import Callable
@@ -38,6 +40,8 @@ __all__ = ["Copied", "backup", "restore"]
 VERSION: Final = 1
 _MANIFEST: Final = "backup.json"
 _FILES: Final = ("gateway.db", "gateway.key", "enrolment.json")
+# a board that was offered an update asks for its parts, whichever machine the gateway runs on by then
+_UPDATE: Final = re.compile(r"updates/[0-9a-f]{64}\.tallyup")
 _CHUNK: Final = 2**20
 
 Progress = Callable[[int, int], None]  # done, all
@@ -70,6 +74,7 @@ def backup(folder: Folder, target: Path, progress: Progress) -> Copied:
         for source in (folder.key, folder.enrolment):
             if source.exists():
                 _copy(source, fresh / source.name)
+        names = [name for name in _FILES if (fresh / name).exists()] + _updates(folder, fresh)
         copied = _look(fresh / "gateway.db", identity.origin)
         said = {
             "version": VERSION,
@@ -77,7 +82,7 @@ def backup(folder: Folder, target: Path, progress: Progress) -> Copied:
             "origin": copied.origin,
             "size": copied.size,
             "signed": copied.signed,
-            "files": {name: _digest(fresh / name) for name in _FILES if (fresh / name).exists()},
+            "files": {name: _digest(fresh / name) for name in names},
         }
         write_whole(fresh / _MANIFEST, json.dumps(said, indent=1).encode() + b"\n")
         fresh.rename(target)
@@ -86,6 +91,22 @@ def backup(folder: Folder, target: Path, progress: Progress) -> Copied:
         shutil.rmtree(fresh, ignore_errors=True)
         raise
     return copied
+
+
+def _updates(folder: Folder, fresh: Path) -> list[str]:
+    """Copy the update files; their names within the backup."""
+    names: list[str] = []
+    for path in sorted(folder.updates.glob("*")):
+        name = f"{folder.updates.name}/{path.name}"
+        if not _UPDATE.fullmatch(name):
+            continue
+        try:
+            _copy(path, fresh / name)
+        except FileNotFoundError:  # a newer one took its place meanwhile
+            (fresh / name).unlink(missing_ok=True)
+            continue
+        names.append(name)
+    return names
 
 
 def restore(source: Path, folder: Folder, high_water: Path, progress: Progress) -> Copied:
@@ -143,7 +164,8 @@ def _manifest(source: Path) -> dict[str, Any]:
         with (source / _MANIFEST).open("rb") as file:
             said = json.loads(file.read(bounds.HIGH_WATER_BYTES))
         files = said["files"]
-        good = said["version"] == VERSION and set(files) <= set(_FILES)
+        known = all(name in _FILES or _UPDATE.fullmatch(name) for name in files)
+        good = said["version"] == VERSION and known
         if not good or not {"gateway.db", "gateway.key"} <= set(files):
             raise ValueError("another form")
     except (OSError, ValueError, TypeError, KeyError) as error:
@@ -155,12 +177,18 @@ def _manifest(source: Path) -> dict[str, Any]:
 
 
 def _copy(source: Path, target: Path) -> None:
-    """A durable copy; private, because one of them is the key."""
+    """A durable copy; private, because one of them is the key. It keeps its time, by which updates are
+    ordered.
+    """
+    target.parent.mkdir(mode=0o700, exist_ok=True)
     handle = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, PRIVATE_MODE)
     with os.fdopen(handle, "wb") as to, source.open("rb") as file:
         shutil.copyfileobj(file, to, _CHUNK)
         to.flush()
+        status = os.fstat(file.fileno())
+        os.utime(target, ns=(status.st_atime_ns, status.st_mtime_ns))
         os.fsync(to.fileno())
+    sync_folder(target.parent)
 
 
 def _digest(path: Path) -> str:

@@ -19,7 +19,8 @@ __all__ = ["command"]
 @JSON
 @click.argument("target", type=click.Path(path_type=Path, file_okay=False))
 def command(path: Path, as_json: bool, target: Path) -> None:
-    """Copy the database, the key and the enrolment to TARGET, a new folder. The service may run.
+    """Copy the database, the key, the enrolment and the update files to TARGET, a new folder. The service may
+    run.
 
     The copy holds the private key: guard it as you guard the gateway. Leave the high-water file out of
     every backup: it is what tells a restored gateway that it is old.

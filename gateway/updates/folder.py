@@ -49,6 +49,10 @@ class UpdateFolder:
                 continue
             self._kept[one.id] = one
 
+    def kept(self) -> tuple[Update, ...]:
+        """The files that are kept, the oldest first; from any thread."""
+        return tuple(self._kept.values())
+
     def get(self, id: bytes) -> Update | None:
         """A file that is kept."""
         return self._kept.get(id)

@@ -9,8 +9,12 @@ from pathlib import Path
 
 import pytest
 
+from tallystick import topics
+from tallystick.update import Want
+from tallystick_gateway.updates.folder import UpdateFolder
 from tests.gateway.boards import Board
 from tests.gateway.running import Field, Gateway, command, eventually
+from tests.gateway.test_updates import bring, made
 
 
 def copied(gateway: Gateway, target: Path) -> dict[str, object]:
@@ -73,6 +77,56 @@ def test_an_old_copy_says_so_and_signs_nothing(
     assert "size 6" in facts["frozen"]
     gateway.start()
     gateway.state("frozen")
+
+
+def test_updates_go_on_after_a_restore(gateway: Gateway, field: Field, tmp_path: Path) -> None:
+    """A board that was offered an update would ask a restored gateway for its parts in vain."""
+    board = Board()
+    gateway.enrol(board)
+    gateway.start()
+    updates = UpdateFolder(gateway.folder / "updates")
+    first, second = made(1), made(2)
+    bring(updates, second)  # not in the order of their names, whatever these are
+    bring(updates, first)
+    order = list(updates.kept())
+    (gateway.folder / "updates" / "notes.txt").write_text("not an update")
+    copied(gateway, tmp_path / "copy")
+    gateway.stop()
+    shutil.rmtree(gateway.folder)
+
+    command("restore", "--dir", gateway.folder, tmp_path / "copy")
+
+    restored = UpdateFolder(gateway.folder / "updates")
+    restored.load()
+    assert order == list(restored.kept())
+    assert not (gateway.folder / "updates" / "notes.txt").exists()
+    gateway.start()
+    want = Want(next(entry.sha256 for entry in first.entries if "life" in entry.path), 0, 100)
+    text = f"{want.sha256.hex()} {want.offset} {want.length}".encode()
+    field.send_raw(topics.Device(board.id).want, text)
+    part = eventually(lambda: field.newest.get(topics.Device(board.id).part), "a part")
+    assert first.answer(want) == part
+
+
+def test_an_update_that_was_changed_in_the_backup(gateway: Gateway, tmp_path: Path) -> None:
+    """Nothing of a damaged backup is taken."""
+    gateway.enrol()
+    gateway.start()
+    bring(UpdateFolder(gateway.folder / "updates"), made(1))
+    gateway.stop()
+    copied(gateway, tmp_path / "copy")
+    (kept,) = (tmp_path / "copy" / "updates").iterdir()
+    kept.write_bytes(kept.read_bytes()[:-1] + b"x")
+
+    ended = command("restore", "--dir", tmp_path / "new", tmp_path / "copy", check=False)
+
+    assert 1 == ended.returncode
+    assert b"is not what was copied" in ended.stderr
+    said = json.loads((tmp_path / "copy" / "backup.json").read_text())
+    said["files"]["updates/../../elsewhere"] = "00"
+    (tmp_path / "copy" / "backup.json").write_text(json.dumps(said))
+    ended = command("restore", "--dir", tmp_path / "new", tmp_path / "copy", check=False)
+    assert b"is no backup of a gateway" in ended.stderr
 
 
 def test_what_is_there_is_never_written_over(gateway: Gateway, tmp_path: Path) -> None:
