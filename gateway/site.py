@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
+from tallystick.update import Update
 from tallystick_gateway.access import Access
 from tallystick_gateway.folder import Folder, Identity
 from tallystick_gateway.views import Views
@@ -23,6 +24,7 @@ class Site:
     writer: Writer
     access: Access = field(default_factory=Access)
     device_metrics: bool = False
+    updates: Callable[[], tuple[Update, ...]] = tuple  # the oldest first
 
     @contextmanager
     def views(self) -> Iterator[Views]:

@@ -116,6 +116,7 @@ def command(
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: ended.set())
         signal.signal(signal.SIGHUP, lambda *_: writer.reload())
+        updates = UpdateFolder(folder.updates)
         server = None
         if serve_at is not None:
             from tallystick_gateway.access import Access
@@ -123,7 +124,7 @@ def command(
             from tallystick_gateway.site import Site
 
             access = Access(token, readings_login=readings_login)
-            site = Site(folder, own, writer, access, device_metrics)
+            site = Site(folder, own, writer, access, device_metrics, updates.kept)
             server = Server(application(site), *serve_at)
             orderly(server.start)
         writer.start()
@@ -131,12 +132,7 @@ def command(
         follower = Follower(folder, door, lambda: writer.enrolment.current.devices, adapters)
         if adapters:
             follower.start()
-        carrier = Carrier(
-            second,
-            own.id,
-            UpdateFolder(folder.updates),
-            lambda: writer.enrolment.current.devices,
-        )
+        carrier = Carrier(second, own.id, updates, lambda: writer.enrolment.current.devices)
         orderly(carrier.start)
         structlog.get_logger().info("running", gateway=own.id.hex(), origin=own.origin)
         while not ended.wait(0.5) and writer.is_alive():

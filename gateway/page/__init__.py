@@ -8,6 +8,7 @@ the page renews itself every half minute.
 
     overview   devices, the growth of the log, the newest anchors
     device     one device: plots, records, proofs to download
+    agents     which agent a device runs, and the updates that are here
     search     by name, id, time, or the hash of a record or block
     plot       geometry; `series` what goes into it
     live       /events

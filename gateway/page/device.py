@@ -14,7 +14,7 @@ from starlette.responses import Response
 
 from tallystick.chain import Chain
 from tallystick_gateway import bounds
-from tallystick_gateway.page import plot, series, words
+from tallystick_gateway.page import agents, plot, series, words
 from tallystick_gateway.page.plot import Plot
 from tallystick_gateway.page.render import Renderer
 from tallystick_gateway.page.series import Shown
@@ -96,6 +96,8 @@ class Device:
                 "forks": [],
                 "given_up": [],
             }  # fmt: skip
+            opened = views.newest_open(device, chain) if chain else None
+            facts["agent"] = agents.agent(opened, self._site.updates())
             facts |= _window(views, device, chain, span, until)
             listed = views.newest_records(device, RECORDS, before=before)
             facts["rows"] = [Row(one, _says(one)) for one in listed]

@@ -8,8 +8,9 @@ from typing import Final
 from starlette.requests import Request
 from starlette.responses import Response
 
+from tallystick.body import Open
 from tallystick.errors import TallystickError
-from tallystick_gateway.page import plot, series
+from tallystick_gateway.page import agents, plot, series
 from tallystick_gateway.page.plot import Plot, Point
 from tallystick_gateway.page.render import Renderer
 from tallystick_gateway.presence import Said
@@ -41,6 +42,7 @@ class Card:
     trusted: bool = True
     spark: Plot | None = None
     says: Said | None = None
+    agent: bytes | None = None  # the digest that its newest readings' `open` states
     damaged: bool = False  # the disk has changed one of its newest records
 
     @property
@@ -85,6 +87,9 @@ class Overview:
                 "anchors": views.newest_anchors(ANCHORS),
                 "rejected": views.counters().get("rejected", 0),
                 "growth": self._growth(views, origin),
+                "updates": agents.offers(
+                    self._site.updates(), (card.agent for card in cards if card.agent)
+                ),
             }
         return self._renderer.page(request, "overview.html", facts)
 
@@ -131,11 +136,15 @@ def _card(views: Views, view: DeviceView, name: str | None, enrolled: bool) -> C
     if view.head is None:
         return Card(view, name, enrolled)
     found = []
+    digest = None
     for one in reversed(views.newest_records(view.device, _SPARK_RECORDS)):
+        opened = one.record.body if isinstance(one.record.body, Open) else one.opened
+        if opened is not None and one.trusted:
+            digest = opened.digest
         kind = "anchored" if one.anchored else "pending"
         found += [(m, kind if one.trusted else "untrusted") for m in one.measurements]
     if not found:
-        return Card(view, name, enrolled)
+        return Card(view, name, enrolled, agent=digest)
     first, _ = found[-1]
     channel = next(m.name for m, _ in found)
     mine = [(m, kind) for m, kind in found if m.name == channel][-_SPARK_POINTS:]
@@ -157,4 +166,5 @@ def _card(views: Views, view: DeviceView, name: str | None, enrolled: bool) -> C
         None if last.time is None else float(last.time),
         points[-1].kind != "untrusted",
         plot.spark(points),
+        agent=digest,
     )

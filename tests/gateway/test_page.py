@@ -15,10 +15,13 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tallystick import proof, topics
+from tallystick_gateway.updates.folder import UpdateFolder
 from tests.browser import DESKTOP, PHONE, Browser, Screen
+from tests.gateway.boards import OPEN, Board
 from tests.gateway.ledger_double import LedgerDouble
 from tests.gateway.running import Field, Gateway
 from tests.gateway.site import NAMES, Site, play
+from tests.gateway.test_updates import bring, made
 from tests.parts import LOOPBACK, Broker
 
 WALL = Screen(1280, 860)
@@ -220,3 +223,35 @@ def test_the_gateway_goes_away_and_comes_back(site: Site, browser: Browser) -> N
     expect(page.locator(".card").first).to_be_visible()  # what was known stays
     site.gateway.start()
     expect(page.locator("#link")).to_have_text("live")
+
+
+def test_updates_and_who_runs_them(gateway: Gateway, field: Field, browser: Browser) -> None:
+    """An operator would publish an update and not see which boards run it."""
+    old, new, quiet = Board(), Board(), Board()
+    updates = UpdateFolder(gateway.folder / "updates")
+    first, second = made(7), made(1_795_242_134)
+    bring(updates, first)
+    bring(updates, second)
+    gateway.enrol(old, new, quiet)
+    gateway.start()
+    field.send(old, old.fill(2))
+    field.send(new, [new.sign(OPEN.replace(digest=second.manifest.digest)), new.read()])
+    field.acked(old, 1)
+    field.acked(new, 1)
+
+    page = browser.open(f"http://{LOOPBACK}:{gateway.http}/", screen=WALL)
+
+    rows = page.locator("#updates tbody tr")
+    expect(rows).to_have_count(2)
+    cells = [" ".join(text.split()) for text in rows.nth(0).locator("td").all_inner_texts()]
+    digest = second.manifest.digest.hex()[:8]
+    assert [second.manifest.version, "agent", "any board"] == cells[:3]
+    assert ["1795242134", digest, "1 of 3"] == cells[4:]
+    assert "0 of 3" == rows.nth(1).locator("td").last.inner_text()
+    page = browser.open(f"http://{LOOPBACK}:{gateway.http}/devices/{new.id.hex()}", screen=WALL)
+    expect(page.locator("#agent")).to_contain_text(f"{digest}, update 1795242134")
+    page = browser.open(f"http://{LOOPBACK}:{gateway.http}/devices/{old.id.hex()}", screen=WALL)
+    expect(page.locator("#agent")).to_contain_text(OPEN.version)
+    expect(page.locator("#agent")).not_to_contain_text("update")
+    page = browser.open(f"http://{LOOPBACK}:{gateway.http}/devices/{quiet.id.hex()}", screen=WALL)
+    expect(page.locator("#agent")).to_have_count(0)
