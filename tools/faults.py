@@ -40,6 +40,7 @@ from tallystick.errors import TallystickError
 from tallystick.keys import PrivateKey
 from tallystick.note import VerifierKey
 from tallystick_gateway.folder import Folder
+from tallystick_gateway.mark import read_mark
 from tallystick_gateway.store import DeviceLinks, Store
 from tools.fleet import Player, read_heard, write_boards
 from tools.parts import LOOPBACK, Broker, BrokerError
@@ -194,13 +195,23 @@ class Faults:
         if wal.exists() and self._chance.random() < 0.5:
             with wal.open("ab") as file:
                 file.write(self._chance.randbytes(self._chance.randrange(1, 4_120)))
-        derived = sorted(p for p in self._data.log.rglob("*") if p.is_file())[-12:]
-        for path in self._chance.sample(derived, min(3, len(derived))):
+        derived = sorted(p for p in self._data.log.rglob("*") if p.is_file() and self._loose(p))
+        for path in self._chance.sample(derived, min(5, len(derived))):
             data = path.read_bytes()
             if self._chance.random() < 0.5:
                 path.write_bytes(data[: self._chance.randrange(len(data) + 1)])
             else:
                 path.with_name(f".{path.name}.new").write_bytes(data[: len(data) // 2])
+
+    def _loose(self, path: Path) -> bool:
+        """May a power cut take this file? Full tiles below the mark are on the disk."""
+        where = path.relative_to(self._data.log).parts
+        if where[0] != "tile" or where[-2].endswith(".p") or path.name.startswith("."):
+            return True
+        level = 0 if where[1] == "entries" else int(where[1])
+        n = int("".join(where[2:]).replace("x", ""))
+        mark = read_mark(self._data.log)
+        return mark is None or (n + 1) << 8 * (level + 1) > mark.size
 
     def _calm(self) -> None:
         """No more faults."""

@@ -5,6 +5,7 @@ If this fails, a board can speak as another, a stranger gets in, or the gateway 
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 import os
 import signal
@@ -12,6 +13,7 @@ import socket
 import ssl
 import subprocess
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -23,7 +25,7 @@ from paho.mqtt.enums import CallbackAPIVersion
 
 from tallystick import limits, topics
 from tallystick.keys import PrivateKey
-from tallystick_gateway import broker_files
+from tallystick_gateway import authority, broker_files
 from tests.gateway.boards import Board
 from tests.gateway.running import Gateway, command, eventually
 from tests.parts import LOOPBACK, free_port, mosquitto
@@ -273,6 +275,21 @@ def test_the_whole_way_over_tls(site: Site, boards: list[Board]) -> None:
     log = site.gateway.errors.read_text()
     assert site.password(login) not in log
     assert "refuses" not in log
+
+
+def test_a_broker_of_another_authority(site: Site, tmp_path: Path) -> None:
+    """Who stands between gateway and broker, with a certificate of the machine's own trust store or of his own,
+    would read the password and every record."""
+    stranger = tmp_path / "other.pem"
+    stranger.write_bytes(authority.make_authority("another", dt.datetime.now(dt.UTC)).certificate)
+    gateway = Gateway(tmp_path / "gw", site.tls, site.gateway.ledger, "--ca-file", str(stranger))
+    try:
+        gateway.start(connected=False)
+        time.sleep(2)
+        assert "not connected" in gateway.json("/healthz")["reason"]
+        assert b'"connected"' not in gateway.errors.read_bytes()
+    finally:
+        gateway.kill()
 
 
 def test_running_it_again(site: Site, boards: list[Board]) -> None:
