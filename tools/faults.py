@@ -77,6 +77,7 @@ class Faults:
         self._roots: dict[int, bytes] = {}  # that acknowledgements named, by size
         self._raws = {key.public.kid: raws for key, raws in self._boards}
         self._read = 0
+        self._said = 0  # bytes in the log before the last start
         self.counts: Counter[str] = Counter()
 
     def run(self, tell: Callable[[str], None]) -> dict[str, Any]:
@@ -219,6 +220,8 @@ class Faults:
             self._start()
         elif self._gateway is not None:
             resource.prlimit(self._gateway.pid, resource.RLIMIT_FSIZE, _UNLIMITED)
+        # everything may be acknowledged already, and the last start still be putting back what was torn
+        self._wait_for_start()
 
     def _wait_for_all(self, player: Player) -> None:
         deadline = time.monotonic() + _LAST_WAIT_S
@@ -249,6 +252,7 @@ class Faults:
     def _start(self) -> None:
         ledger = VerifierKey(ledger_name(bytes(8)), PrivateKey.from_seed(bytes(32)).public)
         with self._errors.open("ab") as errors:
+            self._said = errors.tell()
             self._gateway = subprocess.Popen(
                 [
                     *(*GATEWAY, "run", "--dir", str(self._data.path)),
@@ -260,14 +264,16 @@ class Faults:
             )
         # as often in the middle of the start as after it
         if self._chance.random() < 0.7:
-            size = self._errors.stat().st_size
-            deadline = time.monotonic() + 30
-            while b'"connected"' not in self._errors.read_bytes()[size:]:
-                if self._gateway.poll() is not None:
-                    raise FaultsError(f"the gateway does not start: {self._last_words()}")
-                if time.monotonic() > deadline:
-                    raise FaultsError("the gateway does not connect")
-                time.sleep(0.02)
+            self._wait_for_start()
+
+    def _wait_for_start(self) -> None:
+        deadline = time.monotonic() + 30
+        while b'"connected"' not in self._errors.read_bytes()[self._said :]:
+            if self._gateway is None or self._gateway.poll() is not None:
+                raise FaultsError(f"the gateway does not start: {self._last_words()}")
+            if time.monotonic() > deadline:
+                raise FaultsError("the gateway does not connect")
+            time.sleep(0.02)
 
     def _end(self, how: signal.Signals) -> None:
         if self._gateway is not None:

@@ -9,13 +9,15 @@ import random
 import sqlite3
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import pytest
 
 from tallystick import checkpoint, merkle, message, note, topics
 from tallystick_gateway.anchors import LedgerKey
+from tallystick_gateway.examine import Examined
 from tallystick_gateway.folder import Folder
+from tallystick_gateway.intake import Batch, Intake
 from tallystick_gateway.mqtt import Broker as Door
 from tallystick_gateway.mqtt import Inbound, Login
 from tallystick_gateway.session import filters, last_will
@@ -69,19 +71,14 @@ class _Silent(Door):
         """Nothing."""
 
 
-def test_redelivery_after_the_commit_counts_once(
-    gateway: Gateway, ledger: LedgerDouble, field: Field
-) -> None:
-    """A gateway that was killed between commit and PUBACK gets the record again, and knows it."""
-    board = Board()
-    gateway.enrol(board)
+def in_process(
+    gateway: Gateway, ledger: LedgerDouble, kind: type[Door] = Door
+) -> tuple[Writer, Door]:
+    """The gateway's writer and its door to the broker, not started, in this process."""
     folder = Folder(gateway.folder)
     own, key = folder.identity(), LedgerKey(note.VerifierKey.parse(ledger.line))
-    door = _Silent(
-        Login(LOOPBACK, gateway.port, f"tallystick-gateway-{own.id.hex()}"),
-        filters(own, key.id),
-        last_will(own),
-    )
+    login = Login(LOOPBACK, gateway.port, f"tallystick-gateway-{own.id.hex()}")
+    door = kind(login, filters(own, key.id), last_will(own))
     writer = Writer(
         folder,
         own,
@@ -91,6 +88,50 @@ def test_redelivery_after_the_commit_counts_once(
         enrolment=folder.enrolment,
         high_water=folder.high_water,
     )
+    return writer, door
+
+
+def test_what_waits_is_one_transaction(
+    gateway: Gateway, ledger: LedgerDouble, field: Field, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A flush of the disk for each record would be all that a gateway under load does."""
+    board = Board()
+    gateway.enrol(board)
+    writer, door = in_process(gateway, ledger)
+    batches: list[int] = []
+    honest = Intake.commit
+
+    def commit(self: Intake, batch: Sequence[Examined], now: int) -> Batch:
+        batches.append(len(batch))
+        return honest(self, batch, now)
+
+    monkeypatch.setattr(Intake, "commit", commit)
+    writer.open()
+    door.start()
+    records = board.fill(200)
+    eventually(lambda: door.is_connected or None, "a connection")
+    eventually(lambda: door.inbox.qsize() >= 2 or None, "the broker's answers")
+    for one in records:
+        field.client.publish(topics.Device(board.id).up, one.raw, qos=1)
+    # as many as the broker hands out before the first is acknowledged
+    eventually(lambda: door.inbox.qsize() >= 20 or None, "what waits")
+    writer.start()
+    field.acked(board, 199)
+    writer.stop()
+    writer.join()
+    door.stop()
+
+    assert 200 == sum(batches)
+    assert max(batches) >= 18
+
+
+def test_redelivery_after_the_commit_counts_once(
+    gateway: Gateway, ledger: LedgerDouble, field: Field
+) -> None:
+    """A gateway that was killed between commit and PUBACK gets the record again, and knows it."""
+    board = Board()
+    gateway.enrol(board)
+    writer, door = in_process(gateway, ledger, _Silent)
     writer.open()
     writer.start()
     door.start()
