@@ -18,6 +18,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from hashlib import sha256
 from multiprocessing.synchronize import Event
 from pathlib import Path
 from typing import Any, Final
@@ -57,6 +58,7 @@ def strange(
     others = [
         *(own.checkpoint, own.grant, own.state, ledger.tips, ledger.milestone, ledger.checkpoint),
         *(ledger.receipt(bytes(32)), ledger.anchor(gateway), ledger.receipt(chance.randbytes(32))),
+        *(own.update, own.offer),
     ]
     while True:
         device, raws = chance.choice(boards)
@@ -100,14 +102,33 @@ def strange(
                     [4_097, 4_097, 20_000, 70_000, 400_000 if chance.random() < 0.1 else 5_000]
                 )
                 yield topic, bytes(raw) + bytes(size)
-            case 10:  # topics that are not those of boards
+            case 10:  # topics that are not those of records
+                board = topics.Device(device)
+                mine = (board.state, board.want, board.update_state)
                 yield (
-                    chance.choice(others),
-                    chance.choice([b"", bytes(raw), chance.randbytes(200), b"{}", b"a\n1\n\n"]),
+                    chance.choice([*others, *mine]),
+                    chance.choice([bytes(raw), *_words(chance)]),
                 )
             case _:  # names that do not parse
                 name = chance.choice(["ABCDEF0123456789", "0", "ü" * 16, "0123456789abcdef/x", ""])
                 yield f"tallystick/v1/{name}/up", bytes(raw)
+
+
+def _words(chance: random.Random) -> list[bytes]:
+    """What is nearly right on some topic: pieces of updates, offers, wants, states."""
+    data = chance.randbytes(chance.randrange(300))
+    whole = len(data).to_bytes(4, "big")
+    return [
+        *(b"", b"{}", b"a\n1\n\n", chance.randbytes(200), b"[" * 5_000, b"\xff\xfe"),
+        *(b"ready", b"lost\n1795242134\nfor good", b"ready\n" + b"9" * 400),
+        sha256(data).digest() + whole + bytes(4) + data,
+        chance.randbytes(32) + whole + chance.randbytes(4) + data,
+        chance.randbytes(32) + b"\xff" * 8 + data,
+        *(b"%s 0 100" % data[:32].hex().encode(), b"0" * 64 + b" 0 9999", b"0" * 64 + b" -1 1"),
+        *(b'{"update": null, "devices": "all"}', b'{"update": [], "devices": {}}'),
+        b'{"update": "%s", "devices": ["00", 1]}' % data[:32].hex().encode(),
+        b'{"update": null, "devices": [%s]}' % b", ".join([b'"00"'] * 500),
+    ]
 
 
 def attack(
