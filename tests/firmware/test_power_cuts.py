@@ -26,6 +26,7 @@ EVERY = os.environ.get("TALLY_EVERY_CUT") == "1"
 SEED = int(os.environ.get("TALLY_SEED", "20261121"))
 LEAST_CUTS = 2000
 TIME_LIMIT_S = 7200 if EVERY else 300
+HEAP = "512m" if EVERY else "64m"  # all records, and every file that a fault has left open
 DROPPED, PRUNED, ADOPTED = 1, 2, 3
 # where a board may say that its storage lost records, and where it may go on behind a record of another branch
 LOSES = {"lost_files", "damaged_file_system"}
