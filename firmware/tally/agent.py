@@ -76,7 +76,7 @@ class Agent:
             if not self.chain.halted:
                 self.state = "idle"
         self._feed()
-        updating = self.trial is not None or (self.fetch is not None and self.fetch.is_fed())
+        updating = self.trial == TRIAL or (self.fetch is not None and self.fetch.is_fed())
         if self.rest is not None and not stay_awake and not updating:
             self.rest.sleep_if_idle(self)
 
