@@ -7,6 +7,8 @@ Rules
 * What was kept is used once.
 * A board sleeps when nothing is due. Records are published when `publish_every` of them wait, and the gateway's word
   is awaited for `awake_s` at most; after a failure ever fewer wake-ups try again, down to one in LEAST_TRIES.
+* A life that has begun to publish goes on until the gateway has all, and the broker has said what it keeps for this
+  board: commands and updates come that way.
 * After a start that is no wake-up the board stays awake for `awake_s`, so that somebody can talk to it.
 """
 
@@ -31,6 +33,8 @@ class Rest:
         self._failures = 0
         self._skip = 0
         self._woken = hal.woken()
+        self._begun = False  # this life publishes
+        self._heard = 0  # packets, at the last look
 
     def _marks(self):
         """What must be as it was."""
@@ -40,11 +44,12 @@ class Rest:
 
     def resume(self, agent):
         """Go on where the sleep began, if this start is a wake-up from it."""
+        self._agent = agent
         state = self._kept()
         if state is None:
             return
         agent.woken = True
-        agent.opened, agent.due_ms, agent.since_beacon, watch, batch = state
+        agent.opened, agent.due_ms, agent.since_beacon, watch, batch, self._chain.upto = state
         agent.config = agent.board.config.changed
         agent.watch.take(watch)
         agent.set_interval()
@@ -63,6 +68,7 @@ class Rest:
                 agent.since_beacon,
                 agent.watch.kept(),
                 agent.batch.kept(),
+                self._chain.upto,
             ]
         agent.board.log("asleep for %d ms" % ms)
         try:
@@ -93,10 +99,12 @@ class Rest:
         return state["agent"]
 
     def wants_network(self):
-        """Whether this life is to publish."""
-        if not self._woken:
+        """Whether this life is to publish, or to fetch an update."""
+        if not self._woken or self._agent.fetch is not None:
             return True
-        return not self._skip and self._chain.queue() >= self._config["publish_every"]
+        waiting = self._chain.queue() >= self._config["publish_every"]
+        self._begun = self._begun or (waiting and not self._skip)
+        return self._begun
 
     def may_sleep(self, due_ms, link):
         """Milliseconds to sleep, 0 for none. due_ms: time since boot at which the next reading is due."""
@@ -114,7 +122,9 @@ class Rest:
         return left if left >= MIN_SLEEP_MS else 0
 
     def _delivered(self, link):
-        return link.connected() and link.idle() and not self._chain.queue()
+        quiet = link.heard == self._heard
+        self._heard = link.heard
+        return quiet and link.connected() and link.idle() and not self._chain.queue()
 
     def _count_failure(self, link):
         """Failures in a row to reach the broker, which the next wake-ups pay for."""

@@ -127,3 +127,25 @@ def test_sleeping_board_can_be_talked_to(tmp_path: Path, broker: Broker) -> None
         assert 1 == board.status()["boots"] - 1
         board.ok('set config {"sleep": 0}')
         assert 0 == json.loads(board.ok("config"))["sleep"]
+
+
+def test_few_wake_ups_publish(tmp_path: Path, broker: Broker) -> None:
+    """The radio empties the battery: a board that may wait for four records must not switch it on for one, nor send
+    again what is safe.
+    """
+    owner, signer = Signer(), Signer()
+    with VirtualBoard(tmp_path / "board", restart=True) as board:
+        public = board.provision(
+            owner, signer, broker.port, interval_ms=800, sleep=1, awake_s=2, publish_every=4
+        )
+        with GatewayDouble(broker.port, public, signer) as gateway:
+            gateway.automatic = True
+            board.restart()  # nobody types from here on
+            sleeps(board, 1)
+            begin, arrived = len(board.said), len(gateway.arrivals)
+            sleeps(board, 12, begin)
+            connected = sum(line.startswith("# connected") for line in board.said[begin:])
+            assert 2 <= connected <= 4
+            new = gateway.arrivals[arrived:]
+            assert len(new) == len(set(new)) >= 8
+            check_chain(gateway.chain(), genesis_prev(public))
