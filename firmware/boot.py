@@ -51,7 +51,8 @@ def _choose():
             mode=machine.Timer.ONE_SHOT, period=_SILENT_MS, callback=lambda _: machine.reset()
         )
     if place & 1 and "b" in os.listdir():
-        sys.path[:0] = ["b", "b/lib"]
+        # what was verified lies there: nothing is made up for out of the other one's `lib`
+        sys.path[:] = ["b", "b/lib"] + [one for one in sys.path if not one.endswith("lib")]
 
 
 _choose()

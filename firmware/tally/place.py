@@ -59,7 +59,10 @@ def state():
 
 
 def switch():
-    """From the next start on the other place is on trial."""
+    """From the next start on the other place is on trial. It has every folder, be it empty: what it lacks is not to be
+    found in the first place instead."""
+    for root in _ROOTS:
+        make_folder(other() + root + "/")
     _keep(KEY, (here() != "") | _STARTS << 1)
 
 
@@ -115,6 +118,8 @@ def size(path):
 def wipe():
     """Empty the other place. Raises OSError."""
     hal.flash_check()
+    if hal.number(hal.nvs(), KEY) >> 1:
+        settle()  # a trial that boot.py could not count is not to begin in what is half empty
     try:
         for root in _ROOTS:
             remove(other() + root)
