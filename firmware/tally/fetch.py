@@ -1,12 +1,14 @@
 """What an update brings, fetched into the other place and verified (docs/format.md, 6.1). Its object lives as long.
 
-1. The index, then file after file in its order: part by part, asked for again when none comes. What the running agent
-   has already is copied. What is there after a power cut or a reset is not fetched again.
+1. The index, then file after file in its order: part by part, asked for again when none comes, and for less each time:
+   some ways lose a long message, or one with certain bytes in it. What the running agent has already is copied. What is
+   there after a power cut or a reset is not fetched again.
 2. A file counts when it is read back and has its hash; a file that is still fetched has another name.
 3. Start files are compared, never brought: another boot.py or main.py is work for a cable.
 4. At the end everything is read back once more: the digest of the other place is the one that was signed. Nothing of it
    is imported before, because MicroPython hangs on a .mpy that ends early.
-5. Then the switch, in this order: the story, the place, the counter, a reset. A cut in between repeats or completes it.
+5. Then the switch, if the key that signed the update is still the one that is pinned, in this order: the story, the
+   place, the counter, a reset. A cut in between repeats or completes it.
 
 What does not fit three times is given up until the manifest comes again.
 """
@@ -18,15 +20,15 @@ from hashlib import sha256
 from micropython import const
 
 from tally import hal, once, place, update
+from tally.trust import UPDATES
 from tally.version import VERSION
 
 _PART = const(768)
 _HEAD = const(36)
 _AGAIN_MS = const(5000)
-_PATIENCE_MS = const(60000)  # of a board that could sleep
+_PATIENCE_MS = const(30000)  # of a board that could sleep
 _TELL_MS = const(5000)
 _FAILURES = const(3)
-_FULL = const(28)
 _RESERVE = const(65536)
 _MAX_FILE = const(65536)
 _MAX_PATH = const(64)
@@ -47,10 +49,12 @@ class Fetch:
         self.total = None  # bytes of all files
         self.done = 0
         self.told_ms = None
+        self.key = hal.blob(agent.board.store, UPDATES, 32)
         self.job = (place.INDEX, fields[6], self.index)
         self.have = max(0, place.size(place.INDEX + "~"))
-        if place.size(place.INDEX) == fields[6]:
+        if file_hash(place.INDEX) == self.index:
             self.job = None
+        self.tries = 0  # without an answer
         self.asked_ms = None
         self.fed_ms = hal.ticks_ms()  # when something came last
 
@@ -81,12 +85,7 @@ class Fetch:
             update.refuse(agent, self.number, *error.args)
             return True
         except OSError as error:
-            hal.flash_check(error)  # which raises, unless it is full, or a file is gone
-            full = error.args[0] == _FULL
-            if full:
-                place.wipe()
-            why = "the file system is full" if full else "error %s" % error.args[0]
-            update.refuse(agent, self.number, "space" if full else "storage", why)
+            update.fault(agent, self.number, error)
             return True
         return False
 
@@ -96,6 +95,8 @@ class Fetch:
     def _ask(self):
         _, size, digest = self.job
         length = min(_PART, self.agent.link.max_message - _HEAD, size - self.have)
+        length = length >> 3 * self.tries or 1
+        self.tries += 1
         self.asked_ms = hal.ticks_ms()
         try:
             self.agent.link.tell("/update/want", "%s %d %d" % (digest.hex(), self.have, length))
@@ -113,6 +114,7 @@ class Fetch:
         self.fed_ms = hal.ticks_ms()
         self.write(path, data)
         self.asked_ms = None
+        self.tries = 0
         self.have += len(data)
         self._progress()
 
@@ -136,7 +138,7 @@ class Fetch:
             open(path + "~", "wb").close()
         self.have = 0
         self.asked_ms = None
-        if _hash(path + "~") == digest:
+        if file_hash(path + "~") == digest:
             os.rename(path + "~", path)
             self.job = None
             if path != place.INDEX:
@@ -180,7 +182,7 @@ class Fetch:
     def is_here(self, path, size, digest):
         """Whether it need not be fetched; else it is the next job."""
         if path in _START:
-            if _hash(path) != digest:
+            if file_hash(path) != digest:
                 raise update.Refused("start", "another %s: by cable only" % path)
             return True
         target = self.other + path
@@ -188,7 +190,7 @@ class Fetch:
         if place.size(target) == size:  # step 4 looks at it again
             self.done += size
             return True
-        if place.size(running) == size and _hash(running) == digest:
+        if place.size(running) == size and file_hash(running) == digest:
             self._copy(running, target)
             self.done += size
             return True
@@ -208,7 +210,7 @@ class Fetch:
                 if path not in _START:
                     self.total += size
                     if place.size(self.other + path) != size:
-                        missing += size + 4096
+                        missing += size + 4096 - max(0, place.size(self.other + path + "~"))
         if missing + _RESERVE > hal.free_bytes():
             raise update.Refused("space", "%d bytes are needed" % missing)
 
@@ -240,6 +242,8 @@ class Fetch:
         self._progress("switching")
         agent.board.log("update %d is complete, and goes on trial" % self.number)
         agent.seal()
+        if hal.blob(agent.board.store, UPDATES, 32) != self.key:
+            raise update.Refused("key", "the update key is another one now")
         self.switch()
         update.take(agent.board.store, self.number)
         agent.link.close()
@@ -276,7 +280,7 @@ class Fetch:
         return path, size, digest
 
 
-def _hash(path):
+def file_hash(path):
     """SHA-256 of a file, b"" if it is not there."""
     total = sha256()
     buffer = bytearray(256)

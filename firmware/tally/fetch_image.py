@@ -14,7 +14,7 @@ from esp32 import Partition
 from micropython import const
 
 from tally import once, place, update
-from tally.fetch import Fetch
+from tally.fetch import Fetch, file_hash
 
 _BLOCK = const(4096)
 _STEP = const(512)
@@ -80,6 +80,8 @@ class FetchImage(Fetch):
             raise update.Refused("space", "%d bytes, the slot has %d" % (at, self.slot.info()[3]))
 
     def good(self):
+        if file_hash(place.INDEX) != self.index:
+            return False
         with open(place.INDEX, "rb") as file:
             for line in file:
                 path, size, digest = self.parsed(line)
@@ -88,7 +90,9 @@ class FetchImage(Fetch):
         return True
 
     def start_over(self):
-        """The pieces that are wrong are fetched again."""
+        """The pieces that are wrong are fetched again; the index, too, if it is."""
+        if file_hash(place.INDEX) != self.index:
+            self.job = (place.INDEX, place.size(place.INDEX), self.index)
 
     def switch(self):
         running = sys.implementation.version
@@ -101,7 +105,9 @@ class FetchImage(Fetch):
             raise update.Refused("target", "no program: error %s" % error.args[0]) from None
 
     def inside(self, path):
-        return path.startswith("image/") and len(path) == 14
+        digits = path[6:]
+        good = all(one in "0123456789abcdef" for one in digits)
+        return path.startswith("image/") and len(digits) == 8 and good
 
     def _hash(self, path, size):
         at = _offset(path)

@@ -4,9 +4,10 @@ Rules
 * A new agent has proven itself when the gateway acknowledges the `open` of its own start: it measured, signed, kept
   and published, and heard of it. Whatever else it does, boot.py ends the trial.
 * The decision is kept before it is told; the event is signed, once or after a power cut twice, before it is forgotten.
+* The end is said for people, too, at the next connection: an agent that was undone starts without one.
 """
 
-from tally import place, unload, update
+from tally import once, place, unload, update
 from tally.version import VERSION
 
 _EVENT = 6
@@ -30,7 +31,7 @@ def judge(agent):
         agent.trial = None
         state = "undone" if undone else "done"
         agent.board.log("update %d is %s" % (number, state))
-        update.tell(agent, counter=number, state=state, version=VERSION)
+        agent.fetch = once("word", "Word", agent, number, state)
     finally:
         unload("place", "update", "message", "decode")
 

@@ -2,11 +2,12 @@
 
 1. A manifest that was taken already says nothing new.
 2. The owner has pinned an update key, and it signed this manifest.
-3. Its counter is above that of every update that this board took; the board has reached `minimum`.
+3. Its counter is above that of every update that this board took, and not below that of the one under way; the board
+   has reached `minimum`.
 4. It is for this board and this machine.
 5. It is kept, and what an earlier one has left in the other place goes.
 
-Then tally/fetch.py fetches what it names.
+Then tally/fetch.py fetches what it names. What is refused stops nothing that is under way: anybody could send it.
 """
 
 import json
@@ -21,6 +22,9 @@ from tally.trust import UPDATES, UPDATES_TAKEN
 
 _UPDATE = const(65008)
 _MAX_INDEX = const(16384)
+_FULL = const(28)
+_FAULTS = const(3)  # of the flash, until an update is given up
+_KEPT = "update"  # in RTC memory: counter of the update, faults
 
 
 class Refused(Exception):
@@ -59,6 +63,41 @@ def refuse(agent, number, code, detail):
     tell(agent, counter=number, state="refused", code="update." + code, detail=detail)
 
 
+def fault(agent, number, error):
+    """The flash did not take, or did not give, something of this update. Raises FlashFault, which resets the board,
+    unless it is full, or a file is gone. What fails again and again is given up: the board would start anew for ever.
+    """
+    code = error.args[0]
+    if code == _FULL:
+        place.wipe()
+        refuse(agent, number, "space", "the file system is full")
+        return
+    try:
+        hal.flash_check(error)
+    except hal.FlashFault:
+        if _count(number) >= _FAULTS:
+            refuse(agent, number, "storage", "error %s" % code)
+            take(agent.board.store, number)
+        raise
+    refuse(agent, number, "storage", "error %s" % code)
+
+
+def _count(number):
+    """Faults of the flash with this update, over resets."""
+    from tally import rtc
+
+    facts = rtc.kept()
+    before = facts.get(_KEPT)
+    count = before[1] + 1 if before and before[0] == number else 1
+    facts[_KEPT] = (number, count)
+    try:
+        rtc.keep(facts)
+    except ValueError:
+        count = _FAULTS  # RTC memory is full: nothing counts
+    unload("rtc")
+    return count
+
+
 def consider(agent):
     """Steps 1 to 5 for the manifest that came."""
     data = agent.publisher.manifest
@@ -78,7 +117,8 @@ def consider(agent):
         number = fields[0]
         if kept and number == counter(agent.board.store):
             return  # it runs, or it ran
-        _check(agent.board.store, fields)
+        _check(agent, fields)
+        agent.fetch = None  # from here on the other place is for this one
         if not kept:
             place.wipe()
             for path in (place.INDEX, place.INDEX + "~"):
@@ -92,8 +132,9 @@ def consider(agent):
             from tally.fetch import Fetch
         agent.fetch = Fetch(agent, fields)
     except Refused as error:
-        agent.fetch = None
         refuse(agent, number, *error.args)
+    except OSError as error:
+        fault(agent, number, error)
     finally:
         unload("message", "decode", "place", "fetch", "fetch_image")
 
@@ -118,18 +159,31 @@ def read(data, key):
     number, minimum, version, kind, board, target, size, index = fields
     good = uint(number) and number and uint(minimum) and uint(kind) and kind < 2 and uint(target)
     good = good and isinstance(version, bytes) and len(version) <= 32 and octets(index, 32)
+    good = good and _word(version)
     good = good and uint(size) and 0 < size <= _MAX_INDEX
     if not (good and (board is None or isinstance(board, bytes))):
         raise Refused("shape", "malformed manifest")
     return fields
 
 
-def _check(store, fields):
+def _word(text):
+    """Whether it is UTF-8 without control characters: it is shown on the console."""
+    try:
+        text.decode()
+    except UnicodeError:
+        return False
+    return min(text or b"-") >= 32
+
+
+def _check(agent, fields):
     """Steps 3 and 4."""
     number, minimum, _, kind, board, target = fields[:6]
-    taken = counter(store)
+    taken = counter(agent.board.store)
     if number <= taken:
         raise Refused("counter", "not above %d" % taken)
+    coming = getattr(agent.fetch, "number", 0)
+    if number < coming:
+        raise Refused("counter", "update %d is coming in: withdraw it before" % coming)
     if minimum > taken:
         raise Refused("minimum", "needs update %d first, this board took %d" % (minimum, taken))
     if board is not None and board != hal.board_name().encode():

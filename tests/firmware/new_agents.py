@@ -99,6 +99,14 @@ class Carrier:
         raw = carried.manifest.signed.raw if manifest is None else manifest
         self._client.publish(self.topic.update, raw, 1, True).wait_for_publish(10)
 
+    def send(self, part: bytes) -> None:
+        """A part that nobody has asked for."""
+        self._client.publish(self.topic.part, part, 1)
+
+    def say(self, manifest: bytes) -> None:
+        """Put this before the board, beside what it has."""
+        self._client.publish(self.topic.update, manifest, 1)
+
     def withdraw(self) -> None:
         self._client.publish(self.topic.update, b"", 1, True).wait_for_publish(10)
 
