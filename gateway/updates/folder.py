@@ -2,13 +2,15 @@
 
 1. A file is kept when all of it is here, its SHA-256 is its name, and every object in it is the one that
    its manifest names. Whether anybody believes the signature is the boards' to say.
-2. The newest `bounds.UPDATES` are kept; an older one goes when another comes.
+2. The newest `bounds.UPDATES` are kept; an older one goes when another comes. One that is brought again is the newest.
 3. What is coming in is held in memory, of a bounded number at a time: whoever sends it asks after a restart
    how much is here, and goes on.
 """
 
 from __future__ import annotations
 
+import os
+from contextlib import suppress
 from hashlib import sha256
 from pathlib import Path
 from typing import Final
@@ -63,6 +65,9 @@ class UpdateFolder:
         Raises the library's errors, and forgets what was coming in, if the whole is no update file.
         """
         if id in self._kept:
+            self._kept[id] = self._kept.pop(id)
+            with suppress(OSError):
+                os.utime(self._file(id))
             return size
         if not 0 < size <= limits.UPDATE_BYTES:
             raise LimitError("update.too-long", f"{size} bytes, the limit is {limits.UPDATE_BYTES}")

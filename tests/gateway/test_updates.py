@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from hashlib import sha256
 from pathlib import Path
 
@@ -101,6 +102,18 @@ def test_only_the_newest_are_kept(tmp_path: Path) -> None:
     assert [None, None] == [folder.get(one.id) for one in updates[:2]]
     assert updates[2:] == [folder.get(one.id) for one in updates[2:]]
     assert bounds.UPDATES == len(list((tmp_path / "updates").iterdir()))
+    # one that is published again is a new one: boards that are slow have not fetched it yet
+    for path in (tmp_path / "updates").iterdir():
+        os.utime(path, (0, 0))
+    oldest = updates[2]
+    assert len(oldest.raw) == folder.take(oldest.id, len(oldest.raw), 0, b"")
+    bring(folder, made(90))
+    assert [oldest, None] == [folder.get(one.id) for one in updates[2:4]]
+    again = UpdateFolder(tmp_path / "updates")
+    again.load()
+    for number in range(91, 91 + bounds.UPDATES - 2):
+        bring(again, made(number))
+    assert oldest == again.get(oldest.id)
     for number in range(5):
         assert 10 == folder.take(bytes([number]) * 32, 5000, 0, bytes(10))
     assert 0 == folder.take(bytes(32), 5000, 5, b"")  # it had to go
