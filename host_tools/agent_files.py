@@ -57,7 +57,10 @@ def in_folder(folder: Path) -> AgentFiles:
             data = path.read_bytes()
             facts[name] = (len(data), hashlib.sha256(data).hexdigest())
     if "main.py" not in facts:
-        raise UseError(f"{shown_path(folder)!r} holds no agent: there is no main.py")
+        raise UseError(
+            f"{shown_path(folder)!r} holds no agent: there is no main.py",
+            hint="python firmware/build.py ARCHITECTURE makes one, in build/firmware/ARCHITECTURE",
+        )
     return AgentFiles(folder, facts)
 
 

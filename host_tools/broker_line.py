@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from tallystick_host import files, limits
 from tallystick_host.errors import UndoneError, UseError
@@ -18,7 +18,7 @@ from tallystick_host.words import shown, shown_path
 if TYPE_CHECKING:
     import paho.mqtt.client as paho
 
-__all__ = ["Broker", "Line", "broker", "connection"]
+__all__ = ["Broker", "Line", "Message", "broker", "connection"]
 
 _PORT: Final = "1883"
 
@@ -57,6 +57,14 @@ def broker(text: str, user: str | None = None, password_file: Path | None = None
         raise UseError(f"the password in {shown_path(password_file)!r} is not UTF-8") from None
 
 
+class Message(NamedTuple):
+    """What came. `retained`: it was there before we asked."""
+
+    topic: str
+    payload: bytes
+    retained: bool
+
+
 class Line:
     """One connection: what arrives is taken in order; what is longer than `most` bytes is thrown away."""
 
@@ -64,7 +72,7 @@ class Line:
         self._client = client
         self._at = at
         self._most = most
-        self._inbox: queue.Queue[tuple[str, bytes]] = queue.Queue(limits.INBOX_MESSAGES)
+        self._inbox: queue.Queue[Message] = queue.Queue(limits.INBOX_MESSAGES)
         self._events: queue.Queue[str] = queue.Queue()
         client.on_connect = self._on_connect
         client.on_subscribe = self._on_subscribe
@@ -99,8 +107,8 @@ class Line:
         if not info.is_published():
             raise self._silent(f"does not take {what}")
 
-    def messages(self, timeout_s: float) -> Iterator[tuple[str, bytes]]:
-        """(topic, payload) as they come, for so long."""
+    def messages(self, timeout_s: float) -> Iterator[Message]:
+        """Messages as they come, for so long."""
         deadline = time.monotonic() + timeout_s
         while (left := deadline - time.monotonic()) > 0:
             try:
@@ -131,7 +139,11 @@ class Line:
         raise self._silent("does not answer")
 
     def _silent(self, what: str) -> UndoneError:
-        return UndoneError(f"the broker '{self._at}' {what}", code="broker.silent")
+        return UndoneError(
+            f"the broker '{self._at}' {what}",
+            code="broker.silent",
+            hint="is that an MQTT broker, and a port of it without TLS?",
+        )
 
     def _on_connect(self, _c: Any, _u: Any, _f: Any, reason: Any, _p: Any) -> None:
         self._events.put("refused" if reason.is_failure else "connected")
@@ -143,7 +155,7 @@ class Line:
     def _on_message(self, _c: Any, _u: Any, message: paho.MQTTMessage) -> None:
         payload = bytes(message.payload)
         if len(payload) <= self._most and not self._inbox.full():
-            self._inbox.put((message.topic, payload))
+            self._inbox.put(Message(message.topic, payload, bool(message.retain)))
 
 
 @contextmanager

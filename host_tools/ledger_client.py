@@ -100,7 +100,7 @@ def _check(answer: Receipt, ledger: Log) -> None:
 def _retained(line: Line, at: Broker, topic: str) -> bytes:
     """What stands at `topic`."""
     line.subscribe(topic)
-    for got, payload in line.messages(limits.TIPS_S):
+    for got, payload, _ in line.messages(limits.TIPS_S):
         if got == topic:
             return payload
     raise UndoneError(
@@ -115,7 +115,7 @@ def _receipt(
 ) -> Receipt:
     """The first receipt for block `id` that is `wanted`."""
     topic = topics.Ledger(ledger.ledger).receipt(id)
-    for got, payload in line.messages(timeout_s):
+    for got, payload, _ in line.messages(timeout_s):
         if got != topic:
             continue
         try:

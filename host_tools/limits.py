@@ -56,4 +56,5 @@ REPORT_PROOF_BYTES: Final = 16 * 2**20  # a proof that a report carries; some 60
 UPDATE_PIECE_BYTES: Final = 32_768  # of an update file, to a gateway in one message
 UPDATE_ANSWER_BYTES: Final = 2**20  # of a gateway to an offer
 UPDATE_S: Final = 15.0  # for a gateway's answer
+UPDATE_STALLS: Final = 8  # answers in a row that bring nothing new
 UPDATE_LOOK_S: Final = 2.0  # for what a broker retains of updates

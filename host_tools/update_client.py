@@ -1,9 +1,11 @@
 """An update on its way over MQTT: handed to a gateway, offered to boards, and what boards say of it
 (docs/format.md, sections 6.1 and 13).
 
-1. The gateway is asked how much of the file it has, and gets the rest in pieces: a command that broke off goes on.
+1. The gateway is asked how much of the file it has, and gets the rest in pieces: a command that broke off goes on, and
+   so does one whose gateway has started anew meanwhile.
 2. It keeps the file when all of it is there and consistent, and says so.
 3. The offer names the boards; the gateway puts the manifest where they look for it.
+4. What a board has refused before the offer says nothing of this one: whoever waits listens from before it on.
 
 Neither the gateway's answers nor the states of boards are signed. What a board runs stands in its chain: an event
 `update`, and the agent digest in its next `open`.
@@ -12,23 +14,24 @@ Neither the gateway's answers nor the states of boards are signed. What a board 
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any, Final
 
 from tallystick import topics
 from tallystick.errors import TallystickError
 from tallystick.update import Update, parse_manifest
 from tallystick_host import limits
-from tallystick_host.broker_line import Broker, Line, connection
+from tallystick_host.broker_line import Broker, Line, Message, connection
 from tallystick_host.errors import RefusedError, UndoneError
 from tallystick_host.words import shown
 
-__all__ = ["FINAL", "Standing", "follow", "offer", "standings", "upload"]
+__all__ = ["FINAL", "Standing", "follow", "line_to", "listen", "offer", "standings", "upload"]
 
 FINAL: Final = ("done", "undone", "refused")
-_SILENT: Final = "does it run, at this broker, and is the line that of this gateway?"
+_SILENT: Final = "does it run, at this broker, is the line that of this gateway, and may this login publish updates?"
 
 
 @dataclass(frozen=True)
@@ -53,90 +56,126 @@ class Standing:
         return dict(vars(self))
 
 
-def upload(at: Broker, gateway: bytes, one: Update, advance: Callable[[int], None]) -> None:
+def line_to(at: Broker) -> AbstractContextManager[Line]:
+    """The connection that the steps go over."""
+    return connection(at, limits.UPDATE_ANSWER_BYTES)
+
+
+def listen(line: Line) -> None:
+    """Hear from now on what boards say of updates; for `follow`, before `offer`."""
+    line.subscribe(topics.update_states())
+
+
+def upload(line: Line, gateway: bytes, one: Update, advance: Callable[[int], None]) -> None:
     """Steps 1 and 2. `advance` hears of bytes that are over."""
     where = topics.Gateway(gateway)
-    with connection(at, limits.UPDATE_ANSWER_BYTES) as line:
-        line.subscribe(where.update_answer)
-        head = one.id + len(one.raw).to_bytes(4, "big")
-        have = -1
-        at_byte, data = 0, b""
-        while True:
-            line.publish(where.update, head + at_byte.to_bytes(4, "big") + data, "the update")
+    line.subscribe(where.update_answer)
+    head = one.id + len(one.raw).to_bytes(4, "big")
+    have, data = 0, b""
+    heard, stalls, most = False, 0, 0
+    while True:
+        line.publish(where.update, head + have.to_bytes(4, "big") + data, "the update")
+        try:
             said = _answer(line, where.update_answer, one.id)
-            now = said.get("have")
-            if not isinstance(now, int) or not 0 <= now <= len(one.raw):
-                raise UndoneError("the gateway's answer is none", code="gateway.answer")
-            if said.get("kept") is True:
-                advance(len(one.raw) - max(have, 0))
-                return
-            if have >= 0 and now <= have:
-                raise UndoneError("the gateway takes no more of it", code="gateway.answer")
-            advance(now - max(have, 0))
-            have = at_byte = now
-            data = one.raw[have : have + limits.UPDATE_PIECE_BYTES]
+        except UndoneError:
+            if not heard:
+                raise
+            heard, data = False, b""  # once more: it may have started anew
+            continue
+        now = said.get("have")
+        if not isinstance(now, int) or not 0 <= now <= len(one.raw):
+            raise UndoneError("the gateway's answer is none", code="gateway.answer")
+        if said.get("kept") is True:
+            advance(len(one.raw) - most)
+            return
+        # an answer can come twice, or be for another laptop that brings the same
+        stalls = stalls + 1 if heard and now <= have else 0
+        if stalls > limits.UPDATE_STALLS:
+            raise UndoneError("the gateway takes no more of it", code="gateway.answer")
+        advance(max(0, now - most))
+        heard, have, most = True, now, max(most, now)
+        data = one.raw[have : have + limits.UPDATE_PIECE_BYTES]
 
 
 def offer(
-    at: Broker, gateway: bytes, one: Update | None, devices: Sequence[str] | None
+    line: Line,
+    gateway: bytes,
+    one: Update | None,
+    devices: Sequence[str] | None,
+    aside: list[Message] | None = None,
 ) -> tuple[list[str], list[str]]:
     """Step 3: who was offered it, and who is not enrolled there. `one` None takes back what was offered; `devices`
-    None: all that are enrolled.
+    None: all that are enrolled. `aside` gets what else came meanwhile.
     """
     where = topics.Gateway(gateway)
-    with connection(at, limits.UPDATE_ANSWER_BYTES) as line:
-        line.subscribe(where.update_answer)
-        wanted = {
-            "update": None if one is None else one.id.hex(),
-            "devices": "all" if devices is None else list(devices),
-        }
-        line.publish(where.offer, json.dumps(wanted).encode(), "the offer")
-        said = _answer(line, where.update_answer, None if one is None else one.id, "offered")
+    line.subscribe(where.update_answer)
+    wanted = {
+        "update": None if one is None else one.id.hex(),
+        "devices": "all" if devices is None else list(devices),
+    }
+    line.publish(where.offer, json.dumps(wanted).encode(), "the offer")
+    id = None if one is None else one.id
+    said = _answer(line, where.update_answer, id, "offered", aside)
     return _ids(said.get("offered")), _ids(said.get("unknown"))
 
 
 def standings(at: Broker) -> list[Standing]:
     """What every board that has anything to say of updates said last, by id."""
-    with connection(at, limits.UPDATE_ANSWER_BYTES) as line:
-        line.subscribe(topics.update_states())
+    with line_to(at) as line:
+        listen(line)
         line.subscribe(topics.offers())
         found: dict[str, Standing] = {}
-        for topic, payload in line.messages(limits.UPDATE_LOOK_S):
-            _note(found, topic, payload)
+        for message in line.messages(limits.UPDATE_LOOK_S):
+            _note(found, message.topic, message.payload)
     return [found[name] for name in sorted(found)]
 
 
 def follow(
-    at: Broker,
+    line: Line,
     devices: Sequence[str],
     counter: int,
     wait_s: float,
     heard: Callable[[Standing], None],
+    aside: Sequence[Message] = (),
 ) -> dict[str, Standing]:
-    """Wait until each of these boards has said how update `counter` ended, or the time is over. What each said last."""
+    """Wait until each of these boards has said how update `counter` ended, or the time is over. What each said last.
+    `aside`: what came since `listen`.
+    """
     found: dict[str, Standing] = {}
-    ended: dict[str, Standing] = {}
-    deadline = time.monotonic() + wait_s
-    with connection(at, limits.UPDATE_ANSWER_BYTES) as line:
-        line.subscribe(topics.update_states())
-        for topic, payload in line.messages(max(0.0, deadline - time.monotonic())):
-            name = _note(found, topic, payload)
-            if name not in devices or found[name].counter != counter:
-                continue
-            heard(found[name])
-            ended[name] = found[name]
-            if all(one in ended and ended[one].state in FINAL for one in devices):
-                break
-    return ended
+    said: dict[str, Standing] = {}
+    if not devices:
+        return said
+    for message in chain(aside, line.messages(wait_s)):
+        name = _note(found, message.topic, message.payload)
+        if name not in devices:
+            continue
+        state = found[name].state
+        # a board that cannot read a manifest does not know its counter either
+        ours = (counter,) if message.retained or state != "refused" else (counter, None)
+        if found[name].counter not in ours or (message.retained and state == "refused"):
+            continue
+        heard(found[name])
+        said[name] = found[name]
+        if all(one in said and said[one].state in FINAL for one in devices):
+            break
+    return said
 
 
-def _answer(line: Line, topic: str, id: bytes | None, key: str = "have") -> Mapping[str, Any]:
+def _answer(
+    line: Line,
+    topic: str,
+    id: bytes | None,
+    key: str = "have",
+    aside: list[Message] | None = None,
+) -> Mapping[str, Any]:
     """The gateway's answer that speaks of this update; `RefusedError` with its code."""
     named = None if id is None else id.hex()
-    for got, payload in line.messages(limits.UPDATE_S):
-        if got != topic:
+    for message in line.messages(limits.UPDATE_S):
+        if message.topic != topic:
+            if aside is not None:
+                aside.append(message)
             continue
-        said = _object(payload)
+        said = _object(message.payload)
         if said.get("update") != named:
             continue
         code = said.get("code")

@@ -130,6 +130,12 @@ def _check_mpy(path: str, data: bytes, architecture: str) -> None:
 
 def read(path: Path) -> Update:
     """The update in a file: complete, every byte as its manifest says, else `RefusedError`. No signature is checked."""
+    if not path.exists():
+        raise UndoneError(
+            f"cannot read {shown_path(path)!r}: no such file",
+            code="file.read",
+            hint="tally update make writes update files",
+        )
     raw = files.read(path, limits.UPDATE_BYTES)
     try:
         return update.parse(raw)

@@ -23,7 +23,7 @@ from tallystick_host import (
     update_client,
     update_file,
 )
-from tallystick_host.broker_line import Broker
+from tallystick_host.broker_line import Broker, Message
 from tallystick_host.errors import UndoneError, UseError
 from tallystick_host.grants import gateway_key
 from tallystick_host.home import Home, read_key
@@ -87,6 +87,9 @@ def keygen(home: Home, as_json: bool) -> None:
         files.write_new(path, key.to_pem(), mode=0o600)
         terminal.talk(f"made {shown_path(path)}")
         terminal.talk("whoever has it puts any code on your boards: keep it offline if you can")
+        terminal.talk(
+            f"boards pin the other half: --update-key {shown_path(home.update_public_path)}"
+        )
     public = did.did_key(key.public)
     if not home.update_public_path.exists():
         files.write_new(home.update_public_path, f"{public}\n".encode())
@@ -177,6 +180,11 @@ def make(
     number = int(time.time()) if counter is None else counter
     if len(version.encode()) > library_limits.NAME_BYTES or " " in version:
         raise UseError(f"--agent-version is one word of at most {library_limits.NAME_BYTES} bytes")
+    if minimum >= number:
+        raise UseError(
+            f"--minimum {minimum} is not below the counter, {number}: no board could take it",
+            hint="--minimum names an earlier update",
+        )
     recipe = Recipe(number, version or f"update-{number}", machine, minimum, calls_itself)
     if image_path is not None and board is not None:
         data = files.read(image_path, limits.IMAGE_BYTES)
@@ -265,17 +273,26 @@ def publish(home: Home, /, path: Path, wait_s: float, as_json: bool, **given: An
     one = update_file.read(path)
     if home.update_public_path.exists():
         update_file.check(one, update_file.public_key(home.update_public_path))
+    else:
+        terminal.talk(
+            "there is no update.pub here: whether boards take it, tally update check says"
+        )
     at, gateway, wanted = _whom(given)
-    with Progress("to the gateway", len(one.raw)) as bar:
-        update_client.upload(at, gateway, one, bar.advance)
-    offered = _offered(update_client.offer(at, gateway, one, wanted), wanted)
     counter = one.manifest.counter
-    terminal.talk(f"update {counter} is offered to {plural(len(offered), 'board')}")
-    if not wait_s:
-        if as_json:
-            terminal.json_line({"schema": 1, "counter": counter, "offered": offered})
-        return 0
-    ended = update_client.follow(at, offered, counter, wait_s, _teller())
+    aside: list[Message] = []
+    with update_client.line_to(at) as line:
+        with Progress("to the gateway", len(one.raw)) as bar:
+            update_client.upload(line, gateway, one, bar.advance)
+        if wait_s:
+            update_client.listen(line)
+        offered = _offered(update_client.offer(line, gateway, one, wanted, aside))
+        terminal.talk(f"update {counter} is offered to {plural(len(offered), 'board')}")
+        if not wait_s:
+            terminal.talk("tally update status shows how far they are")
+            if as_json:
+                terminal.json_line({"schema": 1, "counter": counter, "offered": offered})
+            return 0
+        ended = update_client.follow(line, offered, counter, wait_s, _teller(), aside)
     for name in offered:
         _row(ended.get(name, Standing(name, counter)), as_json=as_json)
     states = [ended[name].state if name in ended else None for name in offered]
@@ -294,7 +311,8 @@ def withdraw(as_json: bool, **given: Any) -> None:
     tally update withdraw --broker broker.local:1883 --gateway LINE --all
     """
     at, gateway, wanted = _whom(given)
-    asked = _offered(update_client.offer(at, gateway, None, wanted), wanted)
+    with update_client.line_to(at) as line:
+        asked = _offered(update_client.offer(line, gateway, None, wanted))
     terminal.talk(f"nothing is offered any more to {plural(len(asked), 'board')}")
     if as_json:
         terminal.json_line({"schema": 1, "withdrawn": asked})
@@ -327,7 +345,7 @@ def status(as_json: bool, broker: str, user: str | None, password_file: Path | N
 def _whom(given: dict[str, Any]) -> tuple[Broker, bytes, list[str] | None]:
     """Broker, gateway id, and the boards that are meant; None for all."""
     if bool(given["names"]) == given["everybody"]:
-        raise UseError("which boards? --device BOARD, as often as needed, or --all")
+        raise UseError("which boards?", hint="--device BOARD, as often as needed, or --all")
     at = broker_line.broker(given["broker"], given["user"], given["password_file"])
     gateway = gateway_key(given["gateway"]).key.kid
     if given["everybody"]:
@@ -336,13 +354,15 @@ def _whom(given: dict[str, Any]) -> tuple[Broker, bytes, list[str] | None]:
     return at, gateway, [named(name, path).id for name in given["names"]]
 
 
-def _offered(answer: tuple[list[str], list[str]], wanted: list[str] | None) -> list[str]:
+def _offered(answer: tuple[list[str], list[str]]) -> list[str]:
     offered, unknown = answer
     for name in unknown:
         terminal.warning(f"{name} is not enrolled at this gateway")
-    if wanted and not offered:
+    if not offered:
         raise UndoneError(
-            "none of these boards is enrolled at this gateway",
+            "none of these boards is enrolled at this gateway"
+            if unknown
+            else "no board is enrolled at this gateway",
             code="update.nobody",
             hint="tally devices --gateway-url URL lists its boards",
         )

@@ -111,8 +111,10 @@ def test_what_cannot_be_an_update(tally: Tally) -> None:
         ((*PLAIN_MAKE, "--agent-version", "two words"), "--agent-version is one word"),
         (("make", "--architecture", "z80"), "'z80' is not one of"),
         (("make", "--board", "ESP32_GENERIC", "--image", "none.bin"), "cannot read 'none.bin'"),
-        (("publish", "none.tallyup", *where, "--all"), "cannot read 'none.tallyup'"),
-        (("withdraw", *where), "which boards? --device BOARD, as often as needed, or --all"),
+        ((*PLAIN_MAKE, "--counter", "7", "--minimum", "7"), "no board could take it\nhint: "),
+        (("publish", "none.tallyup", *where, "--all"), "hint: tally update make writes update"),
+        ((*PLAIN_MAKE[:-1], "."), "holds no agent: there is no main.py\nhint: python firmware/"),
+        (("withdraw", *where), "which boards?\nhint: --device BOARD, as often as needed, or --all"),
         (("withdraw", *where, "--all", "--device", "x"), "which boards?"),
         (("check", "none.tallyup"), "cannot read 'none.tallyup'"),
     ):
