@@ -90,9 +90,7 @@ class FetchImage(Fetch):
         return True
 
     def start_over(self):
-        """The pieces that are wrong are fetched again; the index, too, if it is."""
-        if file_hash(place.INDEX) != self.index:
-            self.job = (place.INDEX, place.size(place.INDEX), self.index)
+        """The pieces that are wrong are fetched again."""
 
     def switch(self):
         running = sys.implementation.version

@@ -181,9 +181,9 @@ def _check(agent, fields):
     taken = counter(agent.board.store)
     if number <= taken:
         raise Refused("counter", "not above %d" % taken)
-    coming = getattr(agent.fetch, "number", 0)
-    if number < coming:
-        raise Refused("counter", "update %d is coming in: withdraw it before" % coming)
+    coming = agent.fetch
+    if coming is not None and number < coming.number:
+        raise Refused("counter", "update %d is coming in: withdraw it before" % coming.number)
     if minimum > taken:
         raise Refused("minimum", "needs update %d first, this board took %d" % (minimum, taken))
     if board is not None and board != hal.board_name().encode():

@@ -13,7 +13,8 @@ _PATIENCE_MS = const(60000)  # of a board that could sleep
 class Word:
     def __init__(self, agent, number, state):
         self.agent = agent
-        self.facts = {"counter": number, "state": state, "version": VERSION}
+        self.number = number
+        self.state = state
         self.since_ms = hal.ticks_ms()
 
     def is_fed(self):
@@ -26,6 +27,6 @@ class Word:
             return False
         from tally import update
 
-        update.tell(self.agent, **self.facts)
+        update.tell(self.agent, counter=self.number, state=self.state, version=VERSION)
         unload("place", "update", "message", "decode")
         return True

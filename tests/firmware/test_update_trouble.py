@@ -16,11 +16,12 @@ from tallystick import cbor, cose, update
 from tallystick.cose import Typ
 from tallystick.keys import PrivateKey
 from tests.firmware import cellular
-from tests.firmware.new_agents import agent, compiled, digest, packed
+from tests.firmware.new_agents import MACHINES, agent, compiled, digest, packed
 from tests.firmware.test_end_to_end import world
 from tests.firmware.test_updates import NOT_AN_AGENT, Updated, changed, wait
 from tests.parts import Broker
 
+SMALL = "armv7emdp"  # 32 bits and 111 KiB, as an ESP32 has
 OWN_DRIVER = """
 class Sensor:
     channels = (("level", "m", -3),)
@@ -45,6 +46,7 @@ def test_a_board_that_sleeps(tmp_path: Path, broker: Broker) -> None:
     made = Updated(
         tmp_path / "board",
         broker,
+        bits=32,
         settings={"sleep": 1, "awake_s": 3, "interval_ms": 1500, "publish_every": 3},
     )
     try:
@@ -58,8 +60,8 @@ def test_a_board_that_sleeps(tmp_path: Path, broker: Broker) -> None:
             return True
 
         made.carrier.before = noted
-        files = changed(tmp_path)
-        made.carrier.offer(packed(made.key, 5, files))
+        files = changed(tmp_path, architecture=SMALL)
+        made.carrier.offer(packed(made.key, 5, files, machine=MACHINES[SMALL]))
         made.until("done")
         # it has listened for the answer to each question
         assert len(questions) == len(set(questions)) >= 8
@@ -78,17 +80,19 @@ def _sleeps(made: Updated) -> int:
 
 
 @pytest.mark.timeout(300)
-@pytest.mark.parametrize("model", ["SIM7600", "SIM7000"])
-def test_through_a_modem(tmp_path: Path, broker: Broker, model: str) -> None:
+@pytest.mark.parametrize(("model", "bits"), [("SIM7600", 64), ("SIM7000", 32)])
+def test_through_a_modem(tmp_path: Path, broker: Broker, model: str, bits: int) -> None:
     """Parts that the way does not take never arrive: a cellular board could not be updated at all."""
     folder = tmp_path / "board"
-    files = changed(tmp_path)
+    architecture = SMALL if bits == 32 else "x64"
+    files = changed(tmp_path, architecture=architecture)
     # what ends a message to the SIM7000, which says no lengths
     source = "X = " + repr(b'"\r\n' * 3 + b"quoted" + b'"\r\nOK\r\n')
-    files["tally/news.mpy"] = compiled(tmp_path, "news", source + "\n")
+    files["tally/news.mpy"] = compiled(tmp_path, "news", source + "\n", architecture)
     assert b'"\r\n"\r\n"' in files["tally/news.mpy"]
     with cellular.Modem(folder, model, broker.port):
-        made = Updated(folder, broker, settings={**cellular.settings(model), "interval_ms": 1000})
+        settings = {**cellular.settings(model), "interval_ms": 1000}
+        made = Updated(folder, broker, bits=bits, settings=settings)
         longest = 220 if model == "SIM7000" else 768
         lengths: list[int] = []
 
@@ -98,7 +102,7 @@ def test_through_a_modem(tmp_path: Path, broker: Broker, model: str) -> None:
 
         made.carrier.before = before
         try:
-            made.carrier.offer(packed(made.key, 5, files))
+            made.carrier.offer(packed(made.key, 5, files, machine=MACHINES[architecture]))
             made.until("done")
             made.check_runs(digest(files))
             assert longest == max(lengths)
