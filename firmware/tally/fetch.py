@@ -84,6 +84,9 @@ class Fetch:
         except update.Refused as error:
             update.refuse(agent, self.number, *error.args)
             return True
+        except MemoryError:
+            update.scarce(agent, self.number)
+            return True
         except OSError as error:
             update.fault(agent, self.number, error)
             return True

@@ -6,10 +6,12 @@
    has reached `minimum`.
 4. It is for this board and this machine.
 5. It is kept, and what an earlier one has left in the other place goes.
+6. There is enough memory left beside the fetch: a board that starts anew for want of it would do so again and again.
 
 Then tally/fetch.py fetches what it names. What is refused stops nothing that is under way: anybody could send it.
 """
 
+import gc
 import json
 import sys
 
@@ -23,6 +25,7 @@ from tally.trust import UPDATES, UPDATES_TAKEN
 _UPDATE = const(65008)
 _MAX_INDEX = const(16384)
 _FULL = const(28)
+_LEAST_FREE = const(10240)  # beside a fetch: what an acknowledgement takes, and more
 _FAULTS = const(3)  # of the flash, until an update is given up
 _KEPT = "update"  # in RTC memory: counter of the update, faults
 
@@ -99,7 +102,7 @@ def _count(number):
 
 
 def consider(agent):
-    """Steps 1 to 5 for the manifest that came."""
+    """Steps 1 to 6 for the manifest that came."""
     data = agent.publisher.manifest
     agent.publisher.manifest = None
     if not data:
@@ -133,10 +136,22 @@ def consider(agent):
         agent.fetch = Fetch(agent, fields)
     except Refused as error:
         refuse(agent, number, *error.args)
+    except MemoryError:
+        scarce(agent, number)
     except OSError as error:
         fault(agent, number, error)
     finally:
         unload("message", "decode", "place", "fetch", "fetch_image")
+    gc.collect()
+    if agent.fetch is not None and gc.mem_free() < _LEAST_FREE:
+        scarce(agent, number)
+
+
+def scarce(agent, number):
+    """There is too little memory for it; perhaps there is more another time."""
+    agent.fetch = None
+    gc.collect()
+    refuse(agent, number, "memory", "there is too little memory")
 
 
 def _kept(data):

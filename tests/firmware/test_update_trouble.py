@@ -223,6 +223,19 @@ def _starts(made: Updated) -> int:
     return made.board.said.count("# running")
 
 
+def test_a_small_heap(tmp_path: Path, broker: Broker) -> None:
+    """A board that measures in a small heap would start anew at each connection, for as long as the offer stands."""
+    made = Updated(tmp_path / "board", broker, bits=32, heap="72k")
+    try:
+        files = changed(tmp_path, architecture=SMALL)
+        made.carrier.offer(packed(made.key, 5, files, machine=MACHINES[SMALL]))
+        assert "update.memory" == made.until("refused", "done")["code"]
+        made.check_runs(digest(agent(SMALL)))
+        assert 1 == _starts(made)
+    finally:
+        made.close()
+
+
 @pytest.mark.timeout(300)
 def test_a_driver_that_the_update_forgot(tmp_path: Path, broker: Broker) -> None:
     """The new agent would borrow it from the old place, be called good, and stand there without a sensor, and deaf, as

@@ -59,6 +59,7 @@ class Updated:
         broker: Broker,
         *,
         bits: int = 64,
+        heap: str | None = None,
         pinned: bool = True,
         world: Mapping[str, object] | None = None,
         settings: Mapping[str, object] | None = None,
@@ -68,7 +69,7 @@ class Updated:
         folder.mkdir(parents=True, exist_ok=True)
         if world is not None:
             (folder / "world.json").write_text(json.dumps(world))
-        self.board = VirtualBoard(folder, bits=bits, restart=True)
+        self.board = VirtualBoard(folder, bits=bits, heap=heap, restart=True)
         self.board.start()
         signer = Signer()
         wanted = {"interval_ms": 300, **(settings or {})}
