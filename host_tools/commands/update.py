@@ -181,10 +181,8 @@ def make(
     if len(version.encode()) > library_limits.NAME_BYTES or " " in version:
         raise UseError(f"--agent-version is one word of at most {library_limits.NAME_BYTES} bytes")
     if minimum >= number:
-        raise UseError(
-            f"--minimum {minimum} is not below the counter, {number}: no board could take it",
-            hint="--minimum names an earlier update",
-        )
+        why = f"--minimum {minimum} is not below the counter, {number}: no board could take it"
+        raise UseError(why, hint="--minimum names an earlier update")
     recipe = Recipe(number, version or f"update-{number}", machine, minimum, calls_itself)
     if image_path is not None and board is not None:
         data = files.read(image_path, limits.IMAGE_BYTES)
@@ -359,10 +357,9 @@ def _offered(answer: tuple[list[str], list[str]]) -> list[str]:
     for name in unknown:
         terminal.warning(f"{name} is not enrolled at this gateway")
     if not offered:
+        which = "none of these boards" if unknown else "no board"
         raise UndoneError(
-            "none of these boards is enrolled at this gateway"
-            if unknown
-            else "no board is enrolled at this gateway",
+            f"{which} is enrolled at this gateway",
             code="update.nobody",
             hint="tally devices --gateway-url URL lists its boards",
         )
