@@ -145,7 +145,19 @@ def packed_program(key: PrivateKey, counter: int, image: bytes, *, machine: int 
         f"image/{at:08x}": image[at : at + PIECE_BYTES] for at in range(0, len(image), PIECE_BYTES)
     }
     index = update.index_of(pieces)
-    manifest = update.sign_manifest(
+    manifest = _of_an_image(key, counter, index, machine)
+    objects = dict.fromkeys(pieces.values())
+    return update.parse(update.serialize(manifest, index, objects))
+
+
+def signed_index(key: PrivateKey, counter: int, index: bytes) -> Update:
+    """What the right key has signed, and no tool of ours would: an index of an image as it stands."""
+    manifest = update.parse_manifest(_of_an_image(key, counter, index, 0))
+    return Update(b"", manifest, index, (), {})
+
+
+def _of_an_image(key: PrivateKey, counter: int, index: bytes, machine: int) -> bytes:
+    return update.sign_manifest(
         key,
         counter=counter,
         minimum=0,
@@ -155,5 +167,3 @@ def packed_program(key: PrivateKey, counter: int, image: bytes, *, machine: int 
         machine=machine,
         index=index,
     )
-    objects = dict.fromkeys(pieces.values())
-    return update.parse(update.serialize(manifest, index, objects))

@@ -10,6 +10,7 @@ import shutil
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
@@ -36,6 +37,7 @@ from tests.firmware.new_agents import (
     packed,
     packed_program,
     program,
+    signed_index,
 )
 from tests.parts import Broker
 
@@ -349,6 +351,22 @@ def test_another_program(tmp_path: Path, broker: Broker) -> None:
         made.double.wait(len(made.double.records) + 2)
         assert "update.target" == refused(packed_program(key, 5, new, machine=5))
         assert "update.target" == refused(packed_program(key, 5, new[:-1] + b"x"))  # no program
+        for path, code in (
+            ("image/0000000g", "update.path"),
+            ("image/0000000", "update.path"),
+            ("image/00001000", "update.index"),
+        ):
+            index = f"{path} 4 {sha256(b'abcd').hexdigest()}\n".encode()
+            assert code == refused(signed_index(key, 5, index)), path
+
+        # an index that the flash has changed meanwhile
+        def spoils(_: bytes) -> bool:
+            if carrier.asked == 4:
+                (folder / "flash" / "update" / "index").write_bytes(b"x")
+            return True
+
+        carrier.asked, carrier.before = 0, spoils
+        assert "update.index" == refused(packed_program(key, 5, new))
         cuts = iter(range(5))
 
         def before(_: bytes) -> bool:
