@@ -74,7 +74,7 @@ def on_simulated_flash(program: list[str], script: str, *arguments: str) -> Iter
     place = ROOT / "tests" / "firmware" / "on_board" / script
     paths = f"{FIRMWARE}:{FIRMWARE / 'virtual' / 'modules'}"
     done = subprocess.run(
-        [*program, "-X", "heapsize=64m", str(place), paths, *arguments],
+        [*program, "-X", f"heapsize={HEAP}", str(place), paths, *arguments],
         capture_output=True,
         text=True,
         check=False,
