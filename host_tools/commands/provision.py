@@ -27,8 +27,9 @@ from tallystick_host.enrol import Settings
 from tallystick_host.enrolment import check_name
 from tallystick_host.errors import UndoneError, UseError
 from tallystick_host.home import Home
-from tallystick_host.provisioning import Provisioned, Wish
+from tallystick_host.provisioning import Provisioned
 from tallystick_host.stages import Stages
+from tallystick_host.wish import CARD_KEYS, Wish
 from tallystick_host.words import shown_path
 
 __all__ = ["command", "common_options", "shown_result", "wish_of"]
@@ -70,7 +71,7 @@ common_options = options.together(
     ),
     click.option(
         "--key",
-        type=click.Choice(["flash", *provisioning.CARD_KEYS]),
+        type=click.Choice(["flash", *CARD_KEYS]),
         help="Where the key is: flash, or an applet of the SIM card. Another place is another identity.",
     ),
     click.option(
