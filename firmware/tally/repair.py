@@ -232,10 +232,11 @@ def settle(chain):
     last = journal.last
     mine = chain.id_at(told.upto)
     older = last is not None and told.upto < journal.first
-    if head.next is None and last is not None and (mine == told.id or older):
+    if last is not None and (mine == told.id or older):
         # Only the head was lost. Our records go on, even where the gateway lacks some that have left: none
-        # is signed again.
-        head.set(last + 1, chain.id_at(last))
+        # is signed again. With a head, one of the writes below had failed.
+        if head.next is None:
+            head.set(last + 1, chain.id_at(last))
     else:
         head.set(told.upto + 1, told.id, (told.gateway, told.time))
         clear(journal)
